@@ -1,0 +1,1 @@
+"""Replay: the same stages over recorded or simulated time."""

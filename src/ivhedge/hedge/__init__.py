@@ -1,0 +1,1 @@
+"""Hedge instruments, costs and the pure planning function."""

@@ -1,0 +1,1 @@
+"""Exact money: fees, funding, positions, settlement and the journal."""

@@ -1,0 +1,1 @@
+"""Quotes: schemas, readers, cleaning, forwards, store and a simulated market."""

@@ -1,0 +1,1 @@
+"""Black-76 prices, implied volatilities and Greeks as pure functions on arrays."""

@@ -1,0 +1,1 @@
+"""Exposures, scenarios and attribution on the fitted surface."""

@@ -1,0 +1,1 @@
+"""Arbitrage-free implied-volatility surfaces, fitted and certified."""
