@@ -74,6 +74,8 @@ def conform(table: pl.DataFrame, schema: Mapping[str, pl.DataType], *, source: s
     SchemaError
         If a column is missing or cannot be cast.
     """
+    if table.schema == pl.Schema(schema):
+        return table
     missing = [name for name in schema if name not in table.columns]
     if missing:
         raise SchemaError(

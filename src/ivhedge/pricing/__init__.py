@@ -1,1 +1,30 @@
-"""Black-76 prices, implied volatilities and Greeks as pure functions on arrays."""
+"""Prices, implied vols and Greeks of options on a forward: pure functions on arrays, no I/O."""
+
+from ivhedge.pricing.black76 import black76_price
+from ivhedge.pricing.coin import COIN_GREEK_NAMES, coin_greeks, coin_price, usd_price
+from ivhedge.pricing.greeks import (
+    GREEK_NAMES,
+    black76_greeks,
+    gamma_1pct,
+    theta_per_day,
+    vega_per_vol_point,
+)
+from ivhedge.pricing.implied_vol import implied_vol
+from ivhedge.pricing.status import IvStatus
+from ivhedge.pricing.warmup import warmup
+
+__all__ = [
+    "COIN_GREEK_NAMES",
+    "GREEK_NAMES",
+    "IvStatus",
+    "black76_greeks",
+    "black76_price",
+    "coin_greeks",
+    "coin_price",
+    "gamma_1pct",
+    "implied_vol",
+    "theta_per_day",
+    "usd_price",
+    "vega_per_vol_point",
+    "warmup",
+]

@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` and `make test`. Both set up everything they need on a fresh clone.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench prove lock clean
+VENV ?= .venv
+export VENV
+BIN := $(VENV)/bin
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo:  ## Install, then run the whole job on a simulated five-venue market and write out/demo/report.html
+	@bash scripts/bootstrap.sh base
+	@$(BIN)/ivhedge demo --out out/demo
+
+test: check  ## Install, check the code and run the tests
+	@$(BIN)/python -m pytest -m "not slow"
+
+check:  ## Style, types and layers
+	@bash scripts/bootstrap.sh dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format:  ## Rewrite the code in the house style
+	@bash scripts/bootstrap.sh dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench:  ## Measure the figures; JSON goes to benchmarks/results/
+	@bash scripts/bootstrap.sh bench
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+prove:  ## The longer proofs, on recorded data where it is present
+	@bash scripts/bootstrap.sh dev
+	@$(BIN)/python -m pytest -m "slow or recorded"
+
+lock:  ## Rewrite requirements/*.txt from pyproject.toml (needs uv)
+	@bash scripts/lock.sh
+
+clean:  ## Remove everything that was made here
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

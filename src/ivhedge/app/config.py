@@ -1,0 +1,158 @@
+"""Configuration files: TOML text, validated once at the border, turned into the engine's frozen values.
+
+An unknown key is an error. Paths inside a file are relative to the file.
+"""
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ivhedge.core.errors import ConfigError
+from ivhedge.engine.spec import (
+    DEFAULT_VEGA_BUCKETS_DAYS,
+    BookSpec,
+    HoldingSpec,
+    PolicyKind,
+    PolicySpec,
+    ReplayConfig,
+    StructureKind,
+    StructureSpec,
+    VegaBucket,
+)
+
+__all__ = ["load_book", "load_policies", "load_replay"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Structure(_Model):
+    kind: StructureKind
+    tenor_days: float
+    notional_usd: float
+    delta: float = 0.25
+    underlying: str | None = None
+    rolls: bool = True
+
+
+class _Holding(_Model):
+    instrument: str
+    contracts: Decimal
+
+
+class _Book(_Model):
+    name: str
+    venue: str
+    collateral_usd: float
+    structure: tuple[_Structure, ...] = ()
+    holding: tuple[_Holding, ...] = ()
+
+
+class _Policy(_Model):
+    name: str
+    kind: PolicyKind
+    interval_hours: float | None = None
+    delta_band: float = 0.0
+    vega_band: float = 0.25
+    vega_buckets_days: tuple[tuple[float, float], ...] = DEFAULT_VEGA_BUCKETS_DAYS
+
+
+class _Policies(_Model):
+    policy: tuple[_Policy, ...] = Field(min_length=1)
+
+
+class _Replay(_Model):
+    name: str
+    numeraire: Literal["coin", "usd"] = "coin"
+    hedge_venues: tuple[str, ...] = ()
+    perpetual_half_spread_bps: float = Field(0.5, ge=0)
+    future_half_spread_bps: float = Field(1.0, ge=0)
+    funding_rate_8h: float | None = None
+    settlement_bars: Path | None = None
+    risk_price: float = Field(1.0, ge=0)
+
+
+_M = TypeVar("_M", bound=_Model)
+
+
+def _load(path: Path, model: type[_M]) -> _M:
+    if not path.is_file():
+        raise ConfigError(f"expected a TOML file, found nothing at {path}")
+    try:
+        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: not a TOML file: {exc}") from exc
+    except ValidationError as exc:
+        raise ConfigError(f"{path}: {_explain(exc)}") from exc
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"])
+        found = "" if item["type"] == "missing" else f", found {item['input']!r}"
+        lines.append(f"{where}: {item['msg']}{found}")
+    return "; ".join(lines)
+
+
+def load_book(path: Path) -> BookSpec:
+    """Read a book.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not TOML, has an unknown key or an impossible value.
+    """
+    raw = _load(path, _Book)
+    return BookSpec(
+        name=raw.name,
+        venue=raw.venue,
+        collateral_usd=raw.collateral_usd,
+        structures=tuple(StructureSpec(**dict(item)) for item in raw.structure),
+        holdings=tuple(HoldingSpec(**dict(item)) for item in raw.holding),
+    )
+
+
+def load_policies(path: Path) -> tuple[PolicySpec, ...]:
+    """Read the policies to compare, in the order of the file.
+
+    Raises
+    ------
+    ConfigError
+        As for `load_book`; also if two policies share a name.
+    """
+    policies = tuple(_policy(item) for item in _load(path, _Policies).policy)
+    names = [policy.name for policy in policies]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{path}: expected one name per policy, found {names}")
+    return policies
+
+
+def _policy(raw: _Policy) -> PolicySpec:
+    return PolicySpec(
+        name=raw.name,
+        kind=raw.kind,
+        interval_hours=raw.interval_hours,
+        delta_band=raw.delta_band,
+        vega_band=raw.vega_band,
+        vega_buckets=tuple(VegaBucket(low, high) for low, high in raw.vega_buckets_days),
+    )
+
+
+def load_replay(path: Path) -> ReplayConfig:
+    """Read the conventions of a run.
+
+    Raises
+    ------
+    ConfigError
+        As for `load_book`.
+    """
+    raw = _load(path, _Replay)
+    fields = raw.model_dump()
+    if raw.settlement_bars is not None:
+        fields["settlement_bars"] = (path.parent / raw.settlement_bars).resolve()
+    return ReplayConfig(**fields, config=raw.model_dump(mode="json"))

@@ -1,0 +1,167 @@
+"""What the fits of a run looked like: quality per snapshot and tenor, term structure, last smiles."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from ivhedge.core.units import DAYS_PER_YEAR
+from ivhedge.engine.result import (
+    DROPS_SCHEMA,
+    FIT_BY_TENOR_SCHEMA,
+    SMILES_SCHEMA,
+    SURFACES_SCHEMA,
+    TERM_SCHEMA,
+    empty_table,
+)
+from ivhedge.market import MarketSnapshot, clean_chain, quote_vols
+from ivhedge.surface import SurfaceFit
+from ivhedge.surface.base import VolSurface
+from ivhedge.surface.quoting import smile_quotes
+
+__all__ = ["FitRecorder", "smile_table"]
+
+_TENORS_DAYS = (7.0, 14.0, 30.0, 60.0, 90.0, 180.0)
+_MODEL_POINTS = 81
+
+
+@dataclass(slots=True)
+class FitRecorder:
+    """Collects what the report shows about the surfaces of a run."""
+
+    _surfaces: list[dict[str, object]] = field(default_factory=list)
+    _tenors: list[pl.DataFrame] = field(default_factory=list)
+    _term: list[pl.DataFrame] = field(default_factory=list)
+    _drops: list[pl.DataFrame] = field(default_factory=list)
+    _last: dict[str, tuple[MarketSnapshot, SurfaceFit]] = field(default_factory=dict)
+
+    def add(self, snapshot: MarketSnapshot, fit: SurfaceFit) -> None:
+        """Record one fit."""
+        report, underlying = fit.report, snapshot.underlying
+        self._surfaces.append(
+            {
+                "ts": snapshot.ts_ns,
+                "underlying": underlying,
+                "n_quotes": report.n_quotes,
+                "rmse_vol": report.rmse_vol,
+                "inside_bid_ask": report.inside_bid_ask,
+                "certificate_valid": fit.certificate.valid,
+                "iterations": report.iterations,
+            }
+        )
+        self._tenors.append(report.by_tenor.with_columns(pl.lit(underlying).alias("underlying")))
+        self._term.append(_term(snapshot, fit.surface))
+        self._drops.append(report.drops)
+        self._last[underlying] = (snapshot, fit)
+
+    def surfaces(self) -> pl.DataFrame:
+        """Fit quality per snapshot, `SURFACES_SCHEMA`."""
+        schema = {name: (pl.Int64() if name == "ts" else kind) for name, kind in SURFACES_SCHEMA.items()}
+        table = pl.DataFrame(self._surfaces, schema=schema, orient="row")
+        return table.with_columns(pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC"))
+
+    def by_tenor(self) -> pl.DataFrame:
+        """Fit quality per tenor bucket over the run, weighted by quotes, `FIT_BY_TENOR_SCHEMA`."""
+        if not self._tenors:
+            return empty_table(FIT_BY_TENOR_SCHEMA)
+        weight = pl.col("n_quotes")
+        return (
+            pl.concat(self._tenors)
+            .filter(weight > 0)
+            .group_by("underlying", "tenor", maintain_order=True)
+            .agg(
+                ((pl.col("inside_bid_ask") * weight).sum() / weight.sum()).alias("inside_bid_ask"),
+                ((pl.col("rmse_vol") ** 2 * weight).sum() / weight.sum()).sqrt().alias("rmse_vol"),
+                weight.sum().cast(pl.Int64),
+            )
+        )
+
+    def term(self) -> pl.DataFrame:
+        """At-the-money vol, risk reversal and butterfly at constant tenors, `TERM_SCHEMA`."""
+        return pl.concat(self._term) if self._term else empty_table(TERM_SCHEMA)
+
+    def drops(self) -> pl.DataFrame:
+        """Quotes dropped or mended by reason over the run, `DROPS_SCHEMA`."""
+        if not self._drops:
+            return empty_table(DROPS_SCHEMA)
+        counted = pl.concat([table.select("reason", "count") for table in self._drops])
+        return (
+            counted.group_by("reason")
+            .agg(pl.col("count").cast(pl.Int64).sum())
+            .filter(pl.col("count") > 0)
+            .sort("count", descending=True)
+        )
+
+    def smiles(self) -> pl.DataFrame:
+        """Quotes and model of each underlying's last snapshot, `SMILES_SCHEMA`."""
+        tables = [smile_table(snapshot, fit) for snapshot, fit in self._last.values()]
+        return pl.concat(tables) if tables else empty_table(SMILES_SCHEMA)
+
+
+def _term(snapshot: MarketSnapshot, surface: VolSurface) -> pl.DataFrame:
+    longest = (surface.expiries[-1] - snapshot.ts_ns) / 86_400e9
+    days = np.array([d for d in _TENORS_DAYS if d <= longest] or [_TENORS_DAYS[0]])
+    quotes = smile_quotes(surface, days / DAYS_PER_YEAR)
+    return pl.DataFrame(
+        {
+            "underlying": [snapshot.underlying] * days.size,
+            "ts": [snapshot.ts_ns] * days.size,
+            "tenor_days": days,
+            "atm_vol": quotes.atm_vol,
+            "risk_reversal_25": quotes.risk_reversal,
+            "butterfly_25": quotes.butterfly,
+        }
+    ).with_columns(pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC"))
+
+
+def smile_table(snapshot: MarketSnapshot, fit: SurfaceFit) -> pl.DataFrame:
+    """Out-of-the-money quotes as vols with the model's vol beside them, and the model's lines.
+
+    Returns
+    -------
+    pl.DataFrame
+        `SMILES_SCHEMA`; rows without any quote belong to the lines.
+    """
+    cleaned = clean_chain(snapshot.chain).chain
+    vols = quote_vols(cleaned, fit.forwards)
+    fitted = np.isin(vols.expiry_ns, fit.surface.expiries) & vols.is_otm
+    seen = fitted & (np.isfinite(vols.bid_iv) | np.isfinite(vols.ask_iv))
+    quotes = pl.DataFrame(
+        {
+            "underlying": [snapshot.underlying] * int(seen.sum()),
+            "expiry": vols.expiry_ns[seen],
+            "tau": vols.tau[seen],
+            "strike": vols.strike[seen],
+            "log_moneyness": vols.log_moneyness[seen],
+            "bid_iv": vols.bid_iv[seen],
+            "ask_iv": vols.ask_iv[seen],
+            "mid_iv": vols.mid_iv[seen],
+            "model_iv": fit.surface.implied_vol(vols.log_moneyness[seen], vols.tau[seen]),
+            "venue": np.array(vols.venue, dtype=object)[seen].tolist(),
+        }
+    )
+    lines = [_model_line(snapshot, fit.surface, int(expiry), quotes) for expiry in fit.surface.expiries]
+    table = pl.concat([quotes, *lines], how="diagonal")
+    return table.with_columns(
+        pl.from_epoch("expiry", "ns").dt.replace_time_zone("UTC"),
+        pl.col("bid_iv", "ask_iv", "mid_iv").fill_nan(None),
+    )
+
+
+def _model_line(
+    snapshot: MarketSnapshot, surface: VolSurface, expiry_ns: int, quotes: pl.DataFrame
+) -> pl.DataFrame:
+    own = quotes.filter(pl.col("expiry") == expiry_ns)["log_moneyness"].to_numpy()
+    low, high = (float(own.min()), float(own.max())) if own.size else (-0.1, 0.1)
+    k = np.linspace(low, high, _MODEL_POINTS)
+    tau = (expiry_ns - snapshot.ts_ns) / (DAYS_PER_YEAR * 86_400e9)
+    return pl.DataFrame(
+        {
+            "underlying": [snapshot.underlying] * k.size,
+            "expiry": [expiry_ns] * k.size,
+            "tau": [tau] * k.size,
+            "strike": float(surface.forward(tau)) * np.exp(k),
+            "log_moneyness": k,
+            "model_iv": surface.implied_vol(k, tau),
+        }
+    )

@@ -1,0 +1,340 @@
+"""Replay: the same surface, risk, plan and ledger code over recorded or simulated snapshots.
+
+At every snapshot each policy's account is settled, funded, marked and attributed; then the book trades,
+then the policy's plan is executed at the snapshot's own quotes. Nothing looks ahead: a surface is fitted to
+the snapshot alone, and only a settlement price may come from the first snapshot after the expiry.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from ivhedge.core.errors import (
+    ArbitrageError,
+    CalibrationError,
+    ConfigError,
+    DataError,
+    EmptyData,
+)
+from ivhedge.core.instruments import InstrumentKind
+from ivhedge.core.money import Money
+from ivhedge.core.units import format_ns
+from ivhedge.engine.account import Account, SettlementLookup
+from ivhedge.engine.board import QuoteBoard, with_perpetual
+from ivhedge.engine.bookkeeper import Bookkeeper
+from ivhedge.engine.diagnostics import FitRecorder
+from ivhedge.engine.funding import FundingRates
+from ivhedge.engine.outcome import build_result
+from ivhedge.engine.policies import allowed_kinds, terms_of
+from ivhedge.engine.result import BacktestResult
+from ivhedge.engine.settlement import SettlementPrices
+from ivhedge.engine.spec import BookSpec, PolicyKind, PolicySpec, ReplayConfig
+from ivhedge.hedge import (
+    CostModel,
+    HedgeState,
+    InstrumentRules,
+    PlanStatus,
+    RiskModel,
+    hedge_market,
+    plan_hedge,
+)
+from ivhedge.ledger import exact_decimal, load_fees
+from ivhedge.market import MarketSnapshot, instrument_from_name
+from ivhedge.risk import exposures
+from ivhedge.surface import SurfaceFit, fit_surface
+
+__all__ = ["replay"]
+
+Progress = Callable[[int], None]
+_MAX_FAILED_FITS = 0.1
+
+
+def replay(
+    snapshots: Iterable[MarketSnapshot],
+    book: BookSpec,
+    policies: Sequence[PolicySpec],
+    config: ReplayConfig,
+    *,
+    settlements: SettlementPrices | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> BacktestResult:
+    """Hedge one book under several policies over the same snapshots.
+
+    Parameters
+    ----------
+    snapshots : iterable of MarketSnapshot
+        In time order, for instance from `ivhedge.market.snapshots`.
+    book : BookSpec
+    policies : sequence of PolicySpec
+    config : ReplayConfig
+    settlements : SettlementPrices, optional
+        Known settlement prices; the index between snapshots stands in for the others.
+    seed : int, optional
+        Of the simulated market, to be shown in the result.
+    progress : callable, optional
+        Called with the number of snapshots done.
+
+    Returns
+    -------
+    BacktestResult
+
+    Raises
+    ------
+    EmptyData
+        If there is no snapshot, or nothing of the book could be opened.
+    ConfigError
+        If there is no policy, or a venue is unknown.
+    CalibrationError
+        If more than a tenth of the snapshots gives no certified surface.
+    LedgerError
+        If the money does not add up.
+    """
+    if not policies:
+        raise ConfigError("expected at least one policy, found none; the policy 'none' is one")
+    run = _Run(book, tuple(policies), config, settlements or SettlementPrices())
+    done = 0
+    for _, group in groupby(snapshots, key=lambda snapshot: snapshot.ts_ns):
+        members = tuple(group)
+        run.step(members)
+        done += len(members)
+        if progress is not None:
+            progress(done)
+    return run.finish(seed)
+
+
+@dataclass(slots=True)
+class _Run:
+    book: BookSpec
+    policies: tuple[PolicySpec, ...]
+    config: ReplayConfig
+    settlements: SettlementPrices
+    accounts: dict[str, Account] = field(default_factory=dict)
+    states: dict[tuple[str, str], int] = field(default_factory=dict)
+    keeper: Bookkeeper = field(init=False)
+    recorder: FitRecorder = field(default_factory=FitRecorder)
+    rates: dict[str, FundingRates] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    sources: set[str] = field(default_factory=set)
+    made_up_perpetuals: int = 0
+    failed_fits: list[str] = field(default_factory=list)
+    n_snapshots: int = 0
+    first_ns: int | None = None
+    funded: set[str] = field(default_factory=set)
+    previous: QuoteBoard | None = None
+    expiries: set[tuple[str, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.keeper = Bookkeeper(self.book)
+        venues = {self.book.venue, *self.config.hedge_venues}
+        costs = CostModel(
+            fees={venue: load_fees(venue) for venue in sorted(venues)},
+            half_spread_bps={
+                InstrumentKind.PERPETUAL: self.config.perpetual_half_spread_bps,
+                InstrumentKind.FUTURE: self.config.future_half_spread_bps,
+            },
+        )
+        self.accounts = {policy.name: Account(policy.name, costs) for policy in self.policies}
+
+    # -- one snapshot ------------------------------------------------------------------------------------
+
+    def step(self, members: Sequence[MarketSnapshot]) -> None:
+        """Take the accounts through one time."""
+        self.n_snapshots += len(members)
+        completed = [self._with_perpetual(snapshot) for snapshot in members]
+        with self._timed("surface"):
+            fits = {s.underlying: fit for s in completed if (fit := self._fit(s)) is not None}
+        usable = [s for s in completed if s.underlying in fits]
+        if not usable or (self.previous is not None and len(usable) < len(self.previous.snapshots)):
+            return  # without every surface of the book nothing is marked or traded at this time
+        with self._timed("board"):
+            board = QuoteBoard.of(usable, {name: fit.published() for name, fit in fits.items()})
+            funding = self._funding(board)
+            lookup = self._settlement_prices(board)
+        self._deposit(board)
+        with self._timed("ledger and attribution"):
+            for account in self.accounts.values():
+                account.advance(board, lookup, funding)
+        with self._timed("book"):
+            self._trade_book(board)
+        for policy in self.policies:
+            self._hedge(policy, board)
+        with self._timed("risk"):
+            for account in self.accounts.values():
+                self._record(account, board)
+        self.previous = board
+
+    def _with_perpetual(self, snapshot: MarketSnapshot) -> MarketSnapshot:
+        completed, made_up = with_perpetual(snapshot, self.book.venue)
+        self.made_up_perpetuals += made_up
+        return completed
+
+    def _fit(self, snapshot: MarketSnapshot) -> SurfaceFit | None:
+        try:
+            fit = fit_surface(snapshot.chain, futures=snapshot.futures)
+            fit.published()
+        except (CalibrationError, ArbitrageError, DataError) as exc:
+            self.failed_fits.append(f"{snapshot.underlying} at {format_ns(snapshot.ts_ns)}: {exc}")
+            return None
+        self.recorder.add(snapshot, fit)
+        return fit
+
+    def _deposit(self, board: QuoteBoard) -> None:
+        if self.first_ns is not None:
+            return
+        self.first_ns = board.ts_ns
+        for underlying in board.snapshots:
+            venue_currency = instrument_from_name(
+                self.book.venue, f"{underlying}-PERPETUAL", underlying=underlying
+            ).settle_currency
+            coin = venue_currency.code == underlying
+            amount = self.book.collateral_usd / (board.index(underlying) if coin else 1.0)
+            money = Money.from_exact(exact_decimal(amount), venue_currency)
+            if money.units > 0:
+                for account in self.accounts.values():
+                    account.deposit(board.ts_ns, money)
+
+    def _funding(self, board: QuoteBoard) -> dict[str, float]:
+        found = {}
+        for underlying, snapshot in board.snapshots.items():
+            table = snapshot.futures.filter(snapshot.futures["kind"] == InstrumentKind.PERPETUAL.value)
+            for venue, name in table.select("venue", "instrument_name").iter_rows():
+                key = f"{venue}:{name}"
+                row = board.rows[key]
+                index = board.index(underlying)
+                rates = self.rates.setdefault(key, FundingRates(self.config.funding_rate_8h))
+                mark = row.mark if row.mark is not None else index
+                found[key] = rates.rate_8h(row.funding_8h, mark, index)
+        return found
+
+    def _settlement_prices(self, board: QuoteBoard) -> SettlementLookup:
+        expired: dict[tuple[str, int], tuple[float, str]] = {}
+        if self.previous is None:
+            return SettlementLookup(expired)
+        for account in self.accounts.values():
+            for position in account.ledger.expired(board.ts_ns):
+                coin, expiry_ns = position.instrument.underlying, position.instrument.expiry_ns or 0
+                before = (self.previous.ts_ns, self.previous.index(coin))
+                after = (board.ts_ns, board.index(coin))
+                expired[(coin, expiry_ns)] = self.settlements.price(coin, expiry_ns, before, after)
+        self.sources |= {source for _, source in expired.values()}
+        return SettlementLookup(expired)
+
+    def _trade_book(self, board: QuoteBoard) -> None:
+        for order in self.keeper.orders(board):
+            for account in self.accounts.values():
+                account.trade(order.instrument, order.contracts, board, order.purpose, order.reason)
+
+    def _hedge(self, policy: PolicySpec, board: QuoteBoard) -> None:
+        if policy.kind is PolicyKind.NONE:
+            return
+        account = self.accounts[policy.name]
+        venues = self.config.hedge_venues or (self.book.venue,)
+        rules = InstrumentRules(venues=venues, kinds=allowed_kinds(policy))
+        for underlying, snapshot in board.snapshots.items():
+            with self._timed("plan"):
+                book = account.book()
+                keys = self.keeper.own(underlying, board.ts_ns)
+                own = [p for p in book.positions if p.instrument.key in keys]
+                terms = terms_of(
+                    policy,
+                    own,
+                    exposures(book, board.surfaces, ts_ns=board.ts_ns),
+                    underlying,
+                    self.config.numeraire,
+                )
+                plan = plan_hedge(
+                    book,
+                    board.surfaces,
+                    hedge_market(snapshot, board.surfaces[underlying], rules=rules),
+                    terms.limits,
+                    HedgeState(
+                        last_hedge_ns=self.states.get((policy.name, underlying)), trigger=terms.trigger
+                    ),
+                    costs=account.costs,
+                    risk=RiskModel(risk_price=self.config.risk_price),
+                )
+            with self._timed("execution"):
+                for leg in plan.legs:
+                    account.trade(leg.instrument, leg.quantity, board, "hedge", leg.reason)
+            if plan.status in (PlanStatus.BEST_EFFORT, PlanStatus.SOLVER_FAILED):
+                account.note(board.ts_ns, plan.status.value, f"{underlying}: {plan.reason}")
+            if plan.legs:
+                self.states[(policy.name, underlying)] = board.ts_ns
+
+    def _record(self, account: Account, board: QuoteBoard) -> None:
+        equity = account.close_step(board)
+        seen = exposures(account.book(), board.surfaces, ts_ns=board.ts_ns)
+        account.record(board, equity, seen)
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def finish(self, seed: int | None) -> BacktestResult:
+        """Prove the money and assemble the result."""
+        if self.n_snapshots == 0:
+            raise EmptyData("expected snapshots to replay, found none; widen the window")
+        if len(self.failed_fits) > _MAX_FAILED_FITS * self.n_snapshots or self.previous is None:
+            raise CalibrationError(
+                f"{len(self.failed_fits)} of {self.n_snapshots} snapshots gave no certified surface, "
+                f"the first: {self.failed_fits[0] if self.failed_fits else 'none'}; check the quotes"
+            )
+        self.keeper.require_opened()
+        return build_result(
+            config=self.config,
+            book=self.book,
+            policies=self.policies,
+            accounts=self.accounts,
+            board=self.previous,
+            recorder=self.recorder,
+            first_ns=self.first_ns or self.previous.ts_ns,
+            n_snapshots=self.n_snapshots,
+            seconds=dict(self.seconds),
+            assumptions=self._assumptions(),
+            warnings=self._warnings(),
+            seed=seed,
+        )
+
+    def _assumptions(self) -> tuple[str, ...]:
+        settlement = ", ".join(sorted(self.sources)) or "nothing expired"
+        funding = (
+            f"{self.config.funding_rate_8h:.6%} per 8 h"
+            if self.config.funding_rate_8h is not None
+            else "from the perpetual's premium (median of nine snapshots, ±0.025 % damper)"
+        )
+        return (
+            "every trade takes liquidity: buys at the ask, sells at the bid, with the venue's taker fee",
+            f"futures without quotes trade {self.config.perpetual_half_spread_bps:g} bp (perpetuals) or "
+            f"{self.config.future_half_spread_bps:g} bp (dated) from their mark",
+            f"funding where the record holds no rate: {funding}",
+            f"settlement prices: {settlement}",
+            "a quote whose size is unknown fills any size; no market impact beyond the touch",
+            f"risk is counted in {self.config.numeraire}",
+        )
+
+    def _warnings(self) -> tuple[str, ...]:
+        found = list(self.keeper.never_opened())
+        if self.made_up_perpetuals:
+            found.append(
+                f"{self.made_up_perpetuals} of {self.n_snapshots} snapshots hold no perpetual of "
+                f"{self.book.venue}; it was priced at the index"
+            )
+        if self.failed_fits:
+            found.append(
+                f"{len(self.failed_fits)} snapshots gave no certified surface and were passed over, "
+                f"the first: {self.failed_fits[0]}"
+            )
+        worst = max(account.surface_marks for account in self.accounts.values())
+        if worst:
+            found.append(f"{worst} marks at most came from the surface, because the record had none")
+        return tuple(found)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start

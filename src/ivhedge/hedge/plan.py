@@ -1,0 +1,371 @@
+"""The plan: what to trade now, why, at what cost, and what it leaves.
+
+`plan_hedge` is pure. Replay, simulation, paper and live trading call it unchanged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from math import isfinite
+
+import numpy as np
+
+from ivhedge.core.errors import StaleQuote, UnknownInstrument
+from ivhedge.core.instruments import Instrument
+from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.core.units import NS_PER_HOUR
+from ivhedge.hedge.costs import CostModel, UnitCost
+from ivhedge.hedge.factors import Factors, RiskModel, build_factors, factor_loadings
+from ivhedge.hedge.instruments import HedgeMarket
+from ivhedge.hedge.limits import HedgeLimits, Numeraire
+from ivhedge.hedge.optimiser import (
+    HedgeProblem,
+    Solution,
+    SolverStatus,
+    band_violation,
+    objective,
+    solve,
+    variance,
+)
+from ivhedge.hedge.reasons import leg_reason
+from ivhedge.hedge.result import FactorChange, HedgePlan, PlanLeg, PlanStatus, SolverInfo
+from ivhedge.hedge.rounding import LotGrid, round_to_lots
+from ivhedge.hedge.triggers import HedgeState
+from ivhedge.ledger.book import Book
+from ivhedge.surface.base import VolSurface
+
+__all__ = ["plan_hedge"]
+
+
+def plan_hedge(
+    book: Book,
+    surface: VolSurface | Mapping[str, VolSurface],
+    market: HedgeMarket,
+    limits: HedgeLimits,
+    state: HedgeState,
+    *,
+    costs: CostModel,
+    risk: RiskModel | None = None,
+) -> HedgePlan:
+    """Plan the trades that bring one underlying's exposures where the limits want them, at least cost.
+
+    Parameters
+    ----------
+    book : Book
+        Positions in other underlyings than the market's are left alone.
+    surface : VolSurface or mapping of underlying to VolSurface
+    market : HedgeMarket
+        Its time is the time of the plan.
+    limits : HedgeLimits
+    state : HedgeState
+        Its trigger decides whether to hedge at all.
+    costs : CostModel
+        The object that also charges the fills.
+    risk : RiskModel, optional
+
+    Returns
+    -------
+    HedgePlan
+        Never beyond a cap or the cost limit, never widening a band's violation by more than a lot, never
+        worse in its objective than no trade. A problem that the solver cannot finish gives no trades.
+
+    Raises
+    ------
+    UnknownInstrument
+        If there is no surface for the market's underlying.
+    StaleQuote
+        If surface and market are further apart in time than the limits allow.
+    DataError
+        If a held instrument has no price on the surface.
+    ConfigError
+        If a venue has no fee schedule.
+    """
+    risk = risk or RiskModel()
+    chosen = _surface_of(surface, market, limits)
+    surfaces = {market.underlying: chosen}
+    factors = build_factors(limits, risk, chosen, market.index)
+    exposure, notes = _book_exposure(book, surfaces, market, factors)
+    decision = state.trigger.decide(
+        market.ts_ns, state.last_hedge_ns, dict(zip(factors.names, exposure.tolist(), strict=True))
+    )
+    candidates = _candidates(market, limits, costs)
+    if not decision.fire:
+        candidates = replace(candidates, rows=candidates.rows[:0], units=(), caps=())
+    held = tuple(market.instruments[row] for row in candidates.rows)
+    loadings = factor_loadings([(item, Decimal(1)) for item in held], surfaces, factors, market.ts_ns)
+    problem = _problem(exposure, factors, risk, limits, candidates, loadings.reshape(len(factors.names), -1))
+    lots, solution = _solve_in_lots(problem, candidates.grid(held))
+    draft = _Draft(
+        market=market, factors=factors, problem=problem, candidates=candidates, held=held, lots=lots
+    )
+    legs = _legs(draft, costs)
+    if limits.max_cost_usd is not None and sum(leg.cost.total_usd for leg in legs) > limits.max_cost_usd:
+        # Ticks and fee rounding took it past the limit by a hair; no trade is always within it.
+        draft = replace(draft, lots=np.zeros_like(lots))
+        legs = ()
+    return _finish(draft, legs, solution, limits, decision.fire, decision.reason, notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidates:
+    rows: IntArray
+    units: tuple[UnitCost, ...]
+    caps: tuple[float, ...]
+
+    def grid(self, held: tuple[Instrument, ...]) -> LotGrid:
+        return LotGrid(
+            lot=np.array([float(item.lot) for item in held]),
+            min_size=np.array([float(item.min_size) for item in held]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    market: HedgeMarket
+    factors: Factors
+    problem: HedgeProblem
+    candidates: _Candidates
+    held: tuple[Instrument, ...]
+    lots: IntArray
+
+    @property
+    def contracts(self) -> FloatArray:
+        return np.asarray(self.lots * np.array([float(item.lot) for item in self.held]), dtype=np.float64)
+
+
+def _surface_of(
+    surface: VolSurface | Mapping[str, VolSurface], market: HedgeMarket, limits: HedgeLimits
+) -> VolSurface:
+    found = surface.get(market.underlying) if isinstance(surface, Mapping) else surface
+    if found is None or found.underlying != market.underlying:
+        known = sorted(surface) if isinstance(surface, Mapping) else [surface.underlying]
+        raise UnknownInstrument(f"expected a surface of {market.underlying}, found {known}; fit one first")
+    hours = abs(market.ts_ns - found.ts_ns) / NS_PER_HOUR
+    if hours > limits.max_surface_age_hours:
+        raise StaleQuote(
+            f"{market.underlying}: expected a surface within {limits.max_surface_age_hours:g} h of the "
+            f"quotes, found it {hours:.1f} h away; fit a fresh one"
+        )
+    return found
+
+
+def _book_exposure(
+    book: Book, surfaces: Mapping[str, VolSurface], market: HedgeMarket, factors: Factors
+) -> tuple[FloatArray, tuple[str, ...]]:
+    positions = [p for p in book.positions if p.instrument.underlying == market.underlying]
+    expired = [p for p in positions if (p.instrument.expiry_ns or market.ts_ns + 1) <= market.ts_ns]
+    notes = tuple(f"{p.instrument.key} has expired and waits for its settlement" for p in expired)
+    legs = factor_loadings([(p.instrument, p.quantity) for p in positions], surfaces, factors, market.ts_ns)
+    exposure = np.asarray(legs.reshape(len(factors.names), -1).sum(axis=1), dtype=np.float64)
+    if factors.numeraire is Numeraire.USD:
+        # Coin held as collateral gains and loses USD with spot like any other long position.
+        exposure[0] += sum(m.to_float() for m in book.cash if m.currency.code == market.underlying)
+    return exposure, notes
+
+
+def _candidates(market: HedgeMarket, limits: HedgeLimits, costs: CostModel) -> _Candidates:
+    rows: list[int] = []
+    units: list[UnitCost] = []
+    caps: list[float] = []
+    for row, instrument in enumerate(market.instruments):
+        alive = instrument.expiry_ns is None or instrument.expiry_ns > market.ts_ns
+        cap = limits.cap_of(instrument)
+        if not alive or cap == 0.0 or instrument.kind not in limits.allowed_kinds:
+            continue
+        unit = costs.unit_cost(instrument, market.quote(row))
+        if unit.max_buy > 0.0 or unit.max_sell > 0.0:
+            rows.append(row)
+            units.append(unit)
+            caps.append(cap)
+    return _Candidates(rows=np.array(rows, dtype=np.int64), units=tuple(units), caps=tuple(caps))
+
+
+def _problem(
+    exposure: FloatArray,
+    factors: Factors,
+    risk: RiskModel,
+    limits: HedgeLimits,
+    candidates: _Candidates,
+    loadings: FloatArray,
+) -> HedgeProblem:
+    def column(name: str) -> FloatArray:
+        return np.array([getattr(unit, name) for unit in candidates.units], dtype=np.float64)
+
+    caps = np.array(candidates.caps)
+    max_buy, max_sell = np.minimum(column("max_buy"), caps), np.minimum(column("max_sell"), caps)
+    buy, sell = column("buy"), column("sell")
+    # A side that cannot be traded has no room; any finite cost will do there.
+    other = np.where(np.isfinite(buy), buy, sell)
+    buy, sell = np.where(max_buy > 0.0, buy, other), np.where(max_sell > 0.0, sell, other)
+    away = exposure - factors.target
+    sd = float(np.sqrt(away @ factors.covariance @ away))
+    aversion = risk.aversion if risk.aversion is not None else (risk.risk_price / sd if sd > 0.0 else 0.0)
+    return HedgeProblem(
+        exposure=exposure,
+        target=factors.target,
+        lower=factors.lower,
+        upper=factors.upper,
+        reach=np.zeros(exposure.size),
+        loadings=loadings,
+        covariance=factors.covariance,
+        aversion=aversion,
+        penalty=_penalty(factors, risk, aversion * sd, loadings, np.minimum(buy, sell)),
+        buy_cost=buy,
+        sell_cost=sell,
+        max_buy=max_buy,
+        max_sell=max_sell,
+        free_size=column("free_size"),
+        impact=column("impact"),
+        budget=float("inf") if limits.max_cost_usd is None else limits.max_cost_usd,
+    )
+
+
+def _penalty(
+    factors: Factors, risk: RiskModel, price_of_sd: float, loadings: FloatArray, cost: FloatArray
+) -> FloatArray:
+    sd = np.sqrt(np.diag(factors.covariance))
+    ratio = np.full(sd.size, 0.0)
+    for i in range(sd.size):
+        moving = loadings[i] != 0.0
+        if moving.any():
+            # The cheapest among those that move this factor at all well: a tiny loading is no way back.
+            load = np.abs(loadings[i, moving])
+            strong = load >= 0.01 * load.max()
+            ratio[i] = float((cost[moving][strong] / load[strong]).min())
+    per_unit_risk = max(price_of_sd, risk.risk_price, 1e-6)
+    return np.asarray(risk.band_penalty * (np.maximum(ratio, 0.0) + per_unit_risk * sd), dtype=np.float64)
+
+
+def _solve_in_lots(problem: HedgeProblem, grid: LotGrid) -> tuple[IntArray, Solution]:
+    per_lot = np.abs(problem.loadings) * grid.lot
+    # One lot of the finest instrument that moves a factor is as near as the market lets it come.
+    finest = np.min(np.where(per_lot > 0.0, per_lot, np.inf), axis=1, initial=np.inf)
+    banded = np.isfinite(problem.lower) | np.isfinite(problem.upper)
+    reach = np.where(banded & np.isfinite(finest), finest, 0.0)
+    reachable = replace(problem, reach=reach)
+    solution = solve(reachable)
+    if solution.status is not SolverStatus.SOLVED:
+        return np.zeros(grid.lot.size, dtype=np.int64), solution
+    return round_to_lots(reachable, solution.trades, grid), solution
+
+
+def _legs(draft: _Draft, costs: CostModel) -> tuple[PlanLeg, ...]:
+    legs = []
+    for j in np.flatnonzero(draft.lots):
+        instrument = draft.held[j]
+        quantity = int(draft.lots[j]) * instrument.lot
+        cost = costs.charge(instrument, quantity, draft.market.quote(int(draft.candidates.rows[j])))
+        legs.append(
+            PlanLeg(
+                instrument=instrument,
+                quantity=quantity,
+                price_limit=cost.fill_price,
+                cost=cost,
+                reason=leg_reason(draft.problem, draft.factors, draft.contracts, int(j)),
+            )
+        )
+    return tuple(legs)
+
+
+def _finish(
+    draft: _Draft,
+    legs: tuple[PlanLeg, ...],
+    solution: Solution,
+    limits: HedgeLimits,
+    fired: bool,
+    why: str,
+    notes: tuple[str, ...],
+) -> HedgePlan:
+    problem, factors = draft.problem, draft.factors
+    after = problem.exposure + problem.loadings @ draft.contracts
+    missed = _missed(draft, after) if fired else ()
+    status, reason = _verdict(draft, legs, solution, missed, fired, why)
+    binding = (*missed, *_binding(draft, legs, limits)) if missed else ()
+    idle = np.zeros(draft.lots.size)
+    return HedgePlan(
+        ts_ns=draft.market.ts_ns,
+        underlying=draft.market.underlying,
+        numeraire=factors.numeraire,
+        status=status,
+        reason=reason,
+        legs=legs,
+        factors=tuple(
+            FactorChange(
+                name=factors.names[i],
+                unit=factors.units[i],
+                before=float(problem.exposure[i]),
+                after=float(after[i]),
+                target=float(factors.target[i]),
+                lower=float(factors.lower[i]) if isfinite(factors.lower[i]) else None,
+                upper=float(factors.upper[i]) if isfinite(factors.upper[i]) else None,
+            )
+            for i in range(len(factors.names))
+        ),
+        variance_before=variance(problem, problem.exposure),
+        variance_after=variance(problem, after),
+        objective_before=objective(problem, idle),
+        objective_after=objective(problem, draft.contracts),
+        binding=binding,
+        notes=notes,
+        n_candidates=len(draft.held),
+        solver=SolverInfo(
+            status=solution.status,
+            iterations=solution.iterations,
+            primal_residual=solution.primal_residual,
+            duality_gap=solution.duality_gap,
+        ),
+    )
+
+
+def _missed(draft: _Draft, after: FloatArray) -> tuple[str, ...]:
+    problem = draft.problem
+    lots = np.array([float(item.lot) for item in draft.held])
+    per_lot = np.abs(problem.loadings) * lots
+    finest = np.min(np.where(per_lot > 0.0, per_lot, np.inf), axis=1, initial=np.inf)
+    # Less than a lot outside is as near as lots allow.
+    room = np.where(np.isfinite(finest), finest, 0.0) * (1.0 + 1e-9) + 1e-12
+    outside = band_violation(problem, after) > room
+    return tuple(f"band {draft.factors.names[i]}" for i in np.flatnonzero(outside))
+
+
+def _binding(draft: _Draft, legs: tuple[PlanLeg, ...], limits: HedgeLimits) -> tuple[str, ...]:
+    if not draft.held:
+        return ("no tradable instrument",)
+    problem, names = draft.problem, []
+    for i, name in enumerate(draft.factors.names):
+        if f"band {name}" in _missed(draft, problem.exposure) and not problem.loadings[i].any():
+            names.append(f"no instrument moves {name}")
+    for j in np.flatnonzero(draft.lots):
+        instrument, x = draft.held[j], float(draft.contracts[j])
+        room = (problem.max_buy if x > 0 else problem.max_sell)[j] - abs(x)
+        if room < float(instrument.lot):
+            displayed = room + abs(x) < limits.cap_of(instrument)
+            names.append(f"{'displayed size' if displayed else 'max_contracts'} of {instrument.key}")
+    spent = sum(leg.cost.total_usd for leg in legs)
+    smallest = np.min(np.minimum(problem.buy_cost, problem.sell_cost) * [float(i.lot) for i in draft.held])
+    if limits.max_cost_usd is not None and spent + 2.0 * float(smallest) >= 0.98 * limits.max_cost_usd:
+        names.append("max_cost_usd")
+    return tuple(names)
+
+
+def _verdict(
+    draft: _Draft,
+    legs: tuple[PlanLeg, ...],
+    solution: Solution,
+    missed: tuple[str, ...],
+    fired: bool,
+    why: str,
+) -> tuple[PlanStatus, str]:
+    if not fired:
+        return PlanStatus.NO_ACTION, why
+    if solution.status not in (SolverStatus.SOLVED, SolverStatus.NOTHING_TO_DO):
+        return (
+            PlanStatus.SOLVER_FAILED,
+            f"the solver ended with {solution.status.value} after {solution.iterations} iterations; "
+            "nothing is traded on it; check the quotes and the bands",
+        )
+    if missed:
+        return PlanStatus.BEST_EFFORT, f"{why}; cannot reach {', '.join(missed)}"
+    if not legs:
+        return PlanStatus.NO_ACTION, f"{why}; inside every band and no trade is worth its cost"
+    return PlanStatus.OK, why

@@ -1,0 +1,306 @@
+"""The forward of every expiry, with an error bar and the method that gave it.
+
+Per venue and expiry there are up to three candidates: the venue's dated **future**, put-call **parity**,
+and the **venue**'s own forward column. Per expiry the venues are then pooled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import polars as pl
+
+from ivhedge.core.errors import ConfigError, EmptyData, UnknownInstrument
+from ivhedge.core.types import ArrayLike, FloatArray, IntArray
+from ivhedge.core.units import NS_PER_YEAR, format_ns
+from ivhedge.market.moment import single_moment
+from ivhedge.market.parity import ParityForward, parity_forwards
+
+__all__ = ["ForwardCurve", "ForwardMethod", "ForwardSettings", "estimate_forwards"]
+
+_TABLE_SCHEMA = {
+    "venue": pl.String(),
+    "expiry": pl.Datetime("ns", "UTC"),
+    "forward": pl.Float64(),
+    "std_error": pl.Float64(),
+    "n_pairs": pl.Int64(),
+    "method": pl.String(),
+    "band_low": pl.Float64(),
+    "band_high": pl.Float64(),
+}
+_BASIS_POINT = 1e-4
+
+
+class ForwardMethod(StrEnum):
+    """Where a forward came from."""
+
+    FUTURE = "future"
+    PARITY = "parity"
+    VENUE = "venue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardSettings:
+    """How forwards are chosen and pooled.
+
+    Parameters
+    ----------
+    methods : tuple of ForwardMethod
+        Methods to use. The one with the smallest error bar wins, the earlier one among equals.
+    max_pairs : int
+        Strikes nearest to the forward used for parity.
+    min_pairs : int
+        Fewer pairs give no parity forward.
+    floor_bp : float
+        Smallest standard error, basis points of the forward.
+    mark_error_bp : float
+        Standard error of a future known by a mark or a last trade only, basis points.
+    drift_vol : float
+        A future stamped another time than the chain is off by this annual volatility times the square
+        root of the lag.
+    band_slack_bp : float
+        How far a future or the venue's own forward may lie outside the executable parity band before it
+        is passed over, basis points.
+    outlier_bp : float
+        A venue further than this (and than five of its standard errors) from the median of three or more
+        venues is not pooled, basis points.
+    """
+
+    methods: tuple[ForwardMethod, ...] = (ForwardMethod.FUTURE, ForwardMethod.VENUE, ForwardMethod.PARITY)
+    max_pairs: int = 8
+    min_pairs: int = 2
+    floor_bp: float = 0.2
+    mark_error_bp: float = 5.0
+    drift_vol: float = 0.5
+    band_slack_bp: float = 2.0
+    outlier_bp: float = 25.0
+
+    def __post_init__(self) -> None:
+        if not self.methods or self.max_pairs < 1 or self.min_pairs < 1 or self.floor_bp <= 0:
+            raise ConfigError(
+                "expected at least one method, positive pair counts and a positive floor, found "
+                f"methods={self.methods}, max_pairs={self.max_pairs}, min_pairs={self.min_pairs}, "
+                f"floor_bp={self.floor_bp}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardCurve:
+    """Forwards of one underlying at one time.
+
+    Parameters
+    ----------
+    ts_ns : int
+        Nanoseconds since the epoch, UTC.
+    underlying : str
+    table : pl.DataFrame
+        One row per venue and expiry: ``venue, expiry, forward, std_error (USD), n_pairs, method, band_low,
+        band_high``; the band (USD) is null where no pair was two-sided.
+    expiry_ns : IntArray, shape (n,)
+        Expiries, ascending.
+    forwards, std_errors : FloatArray, shape (n,)
+        Pooled over venues, USD.
+    """
+
+    ts_ns: int
+    underlying: str
+    table: pl.DataFrame
+    expiry_ns: IntArray
+    forwards: FloatArray
+    std_errors: FloatArray
+
+    def forward_of(self, expiry_ns: int) -> float:
+        """Pooled forward of a listed expiry, USD.
+
+        Raises
+        ------
+        UnknownInstrument
+            If the expiry is not listed; `interpolate` serves those.
+        """
+        at = int(np.searchsorted(self.expiry_ns, expiry_ns))
+        if at == self.expiry_ns.size or self.expiry_ns[at] != expiry_ns:
+            raise UnknownInstrument(
+                f"{self.underlying}: expected one of {self.expiry_ns.size} listed expiries, found "
+                f"{format_ns(expiry_ns)}; use interpolate() between expiries"
+            )
+        return float(self.forwards[at])
+
+    def interpolate(self, expiry_ns: ArrayLike) -> FloatArray:
+        """Forward at any expiry: ``ln F`` linear in time, constant outside the listed expiries, USD."""
+        wanted = np.asarray(expiry_ns, dtype=np.int64)
+        # Seconds from the curve's time: nanoseconds since 1970 exceed float64's exact integers.
+        at = (self.expiry_ns - self.ts_ns) / 1e9
+        return np.asarray(np.exp(np.interp((wanted - self.ts_ns) / 1e9, at, np.log(self.forwards))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    forward: float
+    std_error: float
+
+
+def estimate_forwards(
+    chain: pl.DataFrame,
+    futures: pl.DataFrame | None = None,
+    *,
+    settings: ForwardSettings | None = None,
+) -> ForwardCurve:
+    """Estimate the forward of every expiry in a chain.
+
+    Parameters
+    ----------
+    chain : pl.DataFrame
+        Cleaned rows in `CHAIN_SCHEMA` of one time and underlying.
+    futures : pl.DataFrame, optional
+        In `FUTURES_SCHEMA`; dated futures of the same venues and expiries are used.
+    settings : ForwardSettings, optional
+
+    Raises
+    ------
+    EmptyData
+        If no expiry has a forward by any method.
+    DataError
+        If the chain holds several times or underlyings.
+
+    Notes
+    -----
+    A future and the venue's own forward are believed only inside the executable parity band (where there
+    is one). Error bars: a two-sided future, half its spread over sqrt(3) and the lag of its stamp; parity,
+    the scatter and width of its pairs; the venue's own forward, the robust spread of its values over the
+    rows of the expiry. Pooling weighs by inverse variance; the pooled error grows with the disagreement of
+    the venues.
+    """
+    settings = settings or ForwardSettings()
+    ts_ns, underlying = single_moment(chain)
+    parity = parity_forwards(chain, max_pairs=settings.max_pairs)
+    own = _venue_candidates(chain, settings)
+    dated = _future_candidates(futures, underlying, ts_ns, settings)
+    listed = (
+        chain.select("venue", expiry_ns=pl.col("expiry").dt.epoch("ns")).unique().sort("expiry_ns", "venue")
+    )
+    rows = [
+        row
+        for venue, expiry_ns in listed.iter_rows()
+        if (row := _choose(venue, expiry_ns, parity, own, dated, settings)) is not None
+    ]
+    if not rows:
+        raise EmptyData(
+            f"{underlying}: expected a forward column, a future or a two-sided call-put pair, found none; "
+            "use a chain with forwards or quotes"
+        )
+    table = pl.DataFrame(rows, schema=_TABLE_SCHEMA, orient="row")
+    expiry_ns, forwards, std_errors = _pool(table, settings)
+    return ForwardCurve(
+        ts_ns=ts_ns,
+        underlying=underlying,
+        table=table,
+        expiry_ns=expiry_ns,
+        forwards=forwards,
+        std_errors=std_errors,
+    )
+
+
+_Key = tuple[str, int]
+_Row = tuple[str, int, float, float, int, str, float | None, float | None]
+
+
+def _venue_candidates(chain: pl.DataFrame, settings: ForwardSettings) -> dict[_Key, _Candidate]:
+    known = chain.filter(pl.col("forward").is_finite() & (pl.col("forward") > 0))
+    middle = pl.col("forward").median()
+    stats = known.group_by("venue", pl.col("expiry").dt.epoch("ns").alias("expiry_ns")).agg(
+        forward=middle, spread=1.4826 * (pl.col("forward") - middle).abs().median()
+    )
+    return {
+        (venue, expiry_ns): _Candidate(forward=forward, std_error=max(spread, _floor(forward, settings)))
+        for venue, expiry_ns, forward, spread in stats.iter_rows()
+    }
+
+
+def _future_candidates(
+    futures: pl.DataFrame | None, underlying: str, ts_ns: int, settings: ForwardSettings
+) -> dict[_Key, _Candidate]:
+    if futures is None or futures.is_empty():
+        return {}
+    mine = (pl.col("kind") == "future") & (pl.col("underlying") == underlying)
+    stamp = pl.coalesce("ts_event", "ts").dt.epoch("ns")
+    dated = futures.filter(mine & pl.col("expiry").is_not_null())
+    columns = dated.select("venue", pl.col("expiry").dt.epoch("ns"), stamp, "bid", "ask", "mark")
+    found: dict[_Key, _Candidate] = {}
+    for venue, expiry_ns, stamp_ns, bid, ask, mark in columns.iter_rows():
+        if bid is not None and ask is not None and 0 < bid <= ask:
+            middle, error = 0.5 * (bid + ask), 0.5 * (ask - bid) / 3.0**0.5
+        elif mark is not None and mark > 0 and np.isfinite(mark):
+            middle, error = mark, settings.mark_error_bp * _BASIS_POINT * mark
+        else:
+            continue
+        drift = settings.drift_vol * middle * (abs(ts_ns - stamp_ns) / NS_PER_YEAR) ** 0.5
+        error = max((error**2 + drift**2) ** 0.5, _floor(middle, settings))
+        found[venue, expiry_ns] = _Candidate(forward=middle, std_error=error)
+    return found
+
+
+def _floor(forward: float, settings: ForwardSettings) -> float:
+    return settings.floor_bp * _BASIS_POINT * forward
+
+
+def _choose(
+    venue: str,
+    expiry_ns: int,
+    parity: dict[_Key, ParityForward],
+    own: dict[_Key, _Candidate],
+    dated: dict[_Key, _Candidate],
+    settings: ForwardSettings,
+) -> _Row | None:
+    key = (venue, expiry_ns)
+    pair = parity.get(key)
+    if pair is not None and pair.n_pairs < settings.min_pairs:
+        pair = None
+    available: dict[ForwardMethod, _Candidate] = {}
+    for method, candidates in ((ForwardMethod.FUTURE, dated), (ForwardMethod.VENUE, own)):
+        if key in candidates and not (pair and _is_outside(candidates[key].forward, pair, settings)):
+            available[method] = candidates[key]
+    if pair is not None:
+        error = max(pair.std_error, _floor(pair.forward, settings))
+        available[ForwardMethod.PARITY] = _Candidate(forward=pair.forward, std_error=error)
+    usable = [method for method in settings.methods if method in available]
+    if not usable:
+        return None
+    method = min(usable, key=lambda m: available[m].std_error)
+    best = available[method]
+    low, high = (pair.band_low, pair.band_high) if pair else (None, None)
+    n_pairs = pair.n_pairs if pair else 0
+    return venue, expiry_ns, best.forward, best.std_error, n_pairs, method.value, low, high
+
+
+def _is_outside(forward: float, pair: ParityForward, settings: ForwardSettings) -> bool:
+    slack = settings.band_slack_bp * _BASIS_POINT * forward
+    return not pair.band_low - slack <= forward <= pair.band_high + slack
+
+
+def _pool(table: pl.DataFrame, settings: ForwardSettings) -> tuple[IntArray, FloatArray, FloatArray]:
+    stamps = table["expiry"].dt.epoch("ns").to_numpy()
+    forward, error = table["forward"].to_numpy(), table["std_error"].to_numpy()
+    expiries = np.unique(stamps)
+    pooled = [_pool_one(forward[stamps == e], error[stamps == e], settings) for e in expiries]
+    return expiries, *_columns(pooled)
+
+
+def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[FloatArray, FloatArray]:
+    array = np.asarray(pairs, dtype=np.float64).reshape(-1, 2)
+    return array[:, 0].copy(), array[:, 1].copy()
+
+
+def _pool_one(forward: FloatArray, error: FloatArray, settings: ForwardSettings) -> tuple[float, float]:
+    if forward.size >= 3:
+        middle = float(np.median(forward))
+        limit = np.maximum(5.0 * error, settings.outlier_bp * _BASIS_POINT * middle)
+        agrees = np.abs(forward - middle) <= limit
+        forward, error = (forward[agrees], error[agrees]) if agrees.any() else (forward, error)
+    weight = error**-2.0
+    mean = float(np.sum(weight * forward) / np.sum(weight))
+    pooled = float(np.sum(weight)) ** -0.5
+    if forward.size > 1:
+        chi2 = float(np.sum(weight * (forward - mean) ** 2)) / (forward.size - 1)
+        pooled *= max(1.0, chi2**0.5)
+    return mean, pooled

@@ -1,0 +1,213 @@
+"""Quotes as implied volatilities: what a surface is fitted to."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ivhedge.core.errors import ConfigError, DataError
+from ivhedge.core.types import BoolArray, FloatArray, IntArray, StatusArray
+from ivhedge.core.units import NS_PER_SECOND, year_fraction
+from ivhedge.market.forwards import ForwardCurve
+from ivhedge.market.moment import single_moment
+from ivhedge.market.ticks import tick_sizes
+from ivhedge.pricing import IvStatus, implied_vol
+
+__all__ = ["QuoteSettings", "QuoteVols", "quote_vols"]
+
+_MISSING: Final = int(IvStatus.BAD_INPUT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteSettings:
+    """How quotes are weighted.
+
+    Parameters
+    ----------
+    half_life_s : float
+        Age at which a quote's weight has halved, seconds.
+    floor_half_spread : float
+        Smallest half-spread used for the weight, decimal volatility.
+    """
+
+    half_life_s: float = 60.0
+    floor_half_spread: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not self.half_life_s > 0 or not self.floor_half_spread > 0:
+            raise ConfigError(
+                "expected half_life_s and floor_half_spread above 0, "
+                f"found {self.half_life_s} and {self.floor_half_spread}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteVols:
+    """Implied volatilities of every row of a chain, in the order of its rows; all arrays have shape (n,).
+
+    Parameters
+    ----------
+    ts_ns : int
+    underlying : str
+    venue, instrument_name : tuple of str
+    expiry_ns : IntArray
+    strike, tau, forward, log_moneyness : FloatArray
+        `forward` is the row's own where it has one, else the venue's of that expiry, else the pooled one.
+    is_call : BoolArray
+    bid_iv, ask_iv, mid_iv : FloatArray
+        Decimals, NaN exactly where the status is not ``OK``; `mid_iv` belongs to the mid price of a
+        two-sided quote.
+    bid_status, ask_status, mid_status : StatusArray
+        `IvStatus`; a missing side has ``BAD_INPUT`` and `has_bid` or `has_ask` False.
+    half_spread_iv : FloatArray
+        Half the bid-ask in volatility plus half a tick; NaN unless two-sided.
+    weight : FloatArray
+        ``2**(-age/half_life) / max(half_spread_iv, floor)**2``, an inverse variance; 0 unless two-sided.
+    age_s : FloatArray
+        Seconds since the quote's last change, 0 where unknown.
+    has_bid, has_ask, is_two_sided, is_otm, at_one_tick : BoolArray
+        `is_two_sided`: both sides have a volatility. `is_otm`: out of the money, or at it. `at_one_tick`:
+        the bid is the smallest price on the grid, so the quote is a bound rather than a value.
+    """
+
+    ts_ns: int
+    underlying: str
+    venue: tuple[str, ...]
+    instrument_name: tuple[str, ...]
+    expiry_ns: IntArray
+    strike: FloatArray
+    tau: FloatArray
+    forward: FloatArray
+    log_moneyness: FloatArray
+    is_call: BoolArray
+    bid_iv: FloatArray
+    ask_iv: FloatArray
+    mid_iv: FloatArray
+    bid_status: StatusArray
+    ask_status: StatusArray
+    mid_status: StatusArray
+    half_spread_iv: FloatArray
+    weight: FloatArray
+    age_s: FloatArray
+    has_bid: BoolArray
+    has_ask: BoolArray
+    is_two_sided: BoolArray
+    is_otm: BoolArray
+    at_one_tick: BoolArray
+
+    def __len__(self) -> int:
+        return int(self.strike.size)
+
+
+def quote_vols(
+    chain: pl.DataFrame, forwards: ForwardCurve, *, settings: QuoteSettings | None = None
+) -> QuoteVols:
+    """Turn the quotes of one time and underlying into implied volatilities.
+
+    Parameters
+    ----------
+    chain : pl.DataFrame
+        Cleaned rows in `CHAIN_SCHEMA`. Coin prices are multiplied by the row's forward.
+    forwards : ForwardCurve
+    settings : QuoteSettings, optional
+
+    Raises
+    ------
+    DataError
+        If a row has no forward at all, or the chain holds several times or underlyings.
+    """
+    settings = settings or QuoteSettings()
+    ts_ns, underlying = single_moment(chain)
+    forward = _row_forwards(chain, forwards)
+    expiry_ns = chain["expiry"].dt.epoch("ns").to_numpy()
+    strike, is_call = chain["strike"].to_numpy(), chain["is_call"].to_numpy()
+    tau = year_fraction(ts_ns, expiry_ns)
+    to_usd = np.where((chain["settlement"] == "coin").to_numpy(), forward, 1.0)
+    bid, ask = _floats(chain["bid"]), _floats(chain["ask"])
+    mid = 0.5 * (bid + ask)
+    bid_iv, bid_status = _vols(bid * to_usd, forward, strike, tau, is_call)
+    ask_iv, ask_status = _vols(ask * to_usd, forward, strike, tau, is_call)
+    mid_iv, mid_status = _vols(mid * to_usd, forward, strike, tau, is_call)
+    log_moneyness = np.log(strike / forward)
+    ticks = tick_sizes(chain, mid)
+    # Vega is zero in the far wings; there a tick is worth any volatility.
+    with np.errstate(divide="ignore"):
+        tick_iv = ticks * to_usd / _vega(forward, log_moneyness, tau, mid_iv)
+    two_sided = np.isfinite(bid_iv) & np.isfinite(ask_iv) & np.isfinite(mid_iv)
+    half_spread = np.where(two_sided, 0.5 * (ask_iv - bid_iv) + 0.5 * tick_iv, np.nan)
+    age_s = _age_s(chain)
+    decay = np.exp2(-age_s / settings.half_life_s)
+    width = np.where(two_sided, np.maximum(half_spread, settings.floor_half_spread), np.inf)
+    return QuoteVols(
+        ts_ns=ts_ns,
+        underlying=underlying,
+        venue=tuple(chain["venue"].to_list()),
+        instrument_name=tuple(chain["instrument_name"].to_list()),
+        expiry_ns=expiry_ns,
+        strike=strike,
+        tau=tau,
+        forward=forward,
+        log_moneyness=log_moneyness,
+        is_call=is_call,
+        bid_iv=bid_iv,
+        ask_iv=ask_iv,
+        mid_iv=mid_iv,
+        bid_status=bid_status,
+        ask_status=ask_status,
+        mid_status=mid_status,
+        half_spread_iv=half_spread,
+        weight=decay / width**2,
+        age_s=age_s,
+        has_bid=np.isfinite(bid),
+        has_ask=np.isfinite(ask),
+        is_two_sided=two_sided,
+        is_otm=np.where(is_call, strike >= forward, strike <= forward),
+        at_one_tick=np.isfinite(bid) & (bid <= tick_sizes(chain, np.zeros_like(bid)) * (1 + 1e-9)),
+    )
+
+
+def _floats(column: pl.Series) -> FloatArray:
+    return column.fill_null(np.nan).to_numpy()
+
+
+def _row_forwards(chain: pl.DataFrame, forwards: ForwardCurve) -> FloatArray:
+    own = _floats(chain["forward"])
+    if np.isfinite(own).all():
+        return own
+    known = forwards.table.select("venue", "expiry", "forward")
+    venue = _floats(
+        chain.select("venue", "expiry").join(known, on=["venue", "expiry"], how="left")["forward"]
+    )
+    stamps = chain["expiry"].dt.epoch("ns").to_numpy()
+    at = np.minimum(np.searchsorted(forwards.expiry_ns, stamps), forwards.expiry_ns.size - 1)
+    pooled = np.where(forwards.expiry_ns[at] == stamps, forwards.forwards[at], np.nan)
+    filled = np.where(np.isfinite(own), own, np.where(np.isfinite(venue), venue, pooled))
+    if not np.isfinite(filled).all():
+        name = chain["instrument_name"][int(np.flatnonzero(~np.isfinite(filled))[0])]
+        raise DataError(f"{name}: expected a forward for its expiry, found none; drop rows without one")
+    return filled
+
+
+def _vols(
+    price: FloatArray, forward: FloatArray, strike: FloatArray, tau: FloatArray, is_call: BoolArray
+) -> tuple[FloatArray, StatusArray]:
+    vol = np.full(price.shape, np.nan)
+    status = np.full(price.shape, _MISSING, dtype=np.uint8)
+    given = np.isfinite(price)
+    if given.any():
+        vol[given], status[given] = implied_vol(
+            price[given], forward[given], strike[given], tau[given], is_call[given], return_status=True
+        )
+    return vol, status
+
+
+def _vega(forward: FloatArray, log_moneyness: FloatArray, tau: FloatArray, vol: FloatArray) -> FloatArray:
+    total = vol * np.sqrt(tau)
+    d1 = -log_moneyness / total + 0.5 * total
+    return np.asarray(forward * np.sqrt(tau) * np.exp(-0.5 * d1 * d1) / np.sqrt(2.0 * np.pi))
+
+
+def _age_s(chain: pl.DataFrame) -> FloatArray:
+    age_ns = (chain["ts"] - chain["ts_event"]).dt.total_nanoseconds().fill_null(0)
+    return np.maximum(age_ns.to_numpy() / NS_PER_SECOND, 0.0)

@@ -1,0 +1,62 @@
+"""Undiscounted Black-76 prices on the forward."""
+
+import numpy as np
+
+from ivhedge.core.types import ArrayLike, FloatArray
+from ivhedge.pricing._inputs import broadcast_floats, signs
+from ivhedge.pricing._numpy_kernels import black76_price_numpy
+from ivhedge.pricing.jit import jit_available
+
+__all__ = ["black76_price"]
+
+
+def black76_price(
+    forward: ArrayLike, strike: ArrayLike, tau: ArrayLike, vol: ArrayLike, is_call: ArrayLike
+) -> FloatArray:
+    """Price European options on a forward, undiscounted.
+
+    Parameters
+    ----------
+    forward, strike : array_like, broadcastable
+        Forward of the option's own expiry and strike, in the same unit; positive.
+    tau : array_like
+        Years to expiry, ACT/365, at least 0.
+    vol : array_like
+        Volatility as a decimal (0.45), at least 0.
+    is_call : array_like of bool
+
+    Returns
+    -------
+    FloatArray, broadcast shape
+        Price in the unit of `forward`.
+
+    Raises
+    ------
+    DataError
+        If an input is not numeric, `is_call` is not boolean, or the shapes do not broadcast.
+
+    Notes
+    -----
+    At ``tau = 0`` or ``vol = 0`` the price is the intrinsic value. NaN exactly where an input is not finite,
+    `forward` or `strike` lies outside 1e-150 … 1e150, or `tau` or `vol` is negative. Out-of-the-money
+    prices keep their relative accuracy far into the wings; below about 1e-308·sqrt(F·K) they become 0.
+
+    References
+    ----------
+    Black (1976), "The pricing of commodity contracts".
+
+    Examples
+    --------
+    >>> float(black76_price(100.0, 100.0, 1.0, 0.2, True).round(4))
+    7.9656
+    """
+    shape, (f, k, years, v, sign) = broadcast_floats(
+        forward=forward, strike=strike, tau=tau, vol=vol, sign=signs(is_call)
+    )
+    if jit_available():
+        from ivhedge.pricing._numba_kernels import price_kernel
+
+        out = np.empty(f.size)
+        price_kernel(f, k, years, v, sign, out)
+        return out.reshape(shape)
+    return black76_price_numpy(f, k, years, v, sign).reshape(shape)

@@ -1,0 +1,91 @@
+"""Implied volatility of undiscounted Black-76 prices."""
+
+from typing import Literal, overload
+
+import numpy as np
+
+from ivhedge.core.types import ArrayLike, FloatArray, StatusArray
+from ivhedge.pricing._implied_vol_numpy import implied_vol_numpy
+from ivhedge.pricing._inputs import broadcast_floats, signs
+from ivhedge.pricing.jit import jit_available
+
+__all__ = ["implied_vol"]
+
+
+@overload
+def implied_vol(
+    price: ArrayLike,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    is_call: ArrayLike,
+    *,
+    return_status: Literal[False] = False,
+) -> FloatArray: ...
+
+
+@overload
+def implied_vol(
+    price: ArrayLike,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    is_call: ArrayLike,
+    *,
+    return_status: Literal[True],
+) -> tuple[FloatArray, StatusArray]: ...
+
+
+def implied_vol(
+    price: ArrayLike,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    is_call: ArrayLike,
+    *,
+    return_status: bool = False,
+) -> FloatArray | tuple[FloatArray, StatusArray]:
+    """Invert undiscounted Black-76 prices to volatilities.
+
+    Parameters
+    ----------
+    price, forward, strike : array_like, broadcastable
+        In the same unit; a coin premium is first turned into dollars with `usd_price`.
+    tau : array_like
+        Years to expiry, ACT/365, positive.
+    is_call : array_like of bool
+    return_status : bool
+        Return the per-item `IvStatus` too.
+
+    Returns
+    -------
+    vol : FloatArray, broadcast shape
+        Decimal volatility; NaN exactly where the status is not ``OK``.
+    status : StatusArray, broadcast shape, only with ``return_status=True``
+
+    Raises
+    ------
+    DataError
+        If an input is not numeric, `is_call` is not boolean, or the shapes do not broadcast.
+
+    Notes
+    -----
+    The error is a few units in the last place plus what half a unit in the last place of `price` moves the
+    answer: for deep in-the-money prices the latter dominates, so prefer the out-of-the-money option.
+
+    References
+    ----------
+    Jäckel (2015), "Let's be rational", Wilmott; Householder (1970), section 4.4.
+    """
+    shape, (p, f, k, years, sign) = broadcast_floats(
+        price=price, forward=forward, strike=strike, tau=tau, sign=signs(is_call)
+    )
+    if jit_available():
+        from ivhedge.pricing._implied_vol_numba import implied_vol_kernel
+
+        vol = np.empty(p.size)
+        status = np.empty(p.size, dtype=np.uint8)
+        implied_vol_kernel(p, f, k, years, sign, vol, status)
+    else:
+        vol, status = implied_vol_numpy(p, f, k, years, sign)
+    return (vol.reshape(shape), status.reshape(shape)) if return_status else vol.reshape(shape)

@@ -1,0 +1,106 @@
+"""Compile numeric functions at their first call, and only where a compiler is present.
+
+`njit` leaves numba unloaded until a decorated function is called for the first time, so importing a module
+full of kernels costs nothing. A decorated function may call other decorated functions of its own or another
+module; all of them are compiled together. Without numba, or with ``NUMBA_DISABLE_JIT=1``, a decorated
+function is the plain Python function, and callers pick their numpy twin by asking `jit_available`.
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable
+from functools import update_wrapper
+from types import FunctionType
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+__all__ = ["jit_available", "njit"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def jit_available() -> bool:
+    """Tell whether decorated functions are compiled; does not load numba.
+
+    Notes
+    -----
+    The environment is read at each call, so ``NUMBA_DISABLE_JIT=1`` has to be set before the first kernel
+    runs and then holds for the process.
+    """
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return False
+    return importlib.util.find_spec("numba") is not None
+
+
+class _LazyKernel(Generic[P, R]):
+    """A function that becomes a numba dispatcher when it is first called."""
+
+    def __init__(self, function: Callable[P, R], options: dict[str, Any]) -> None:
+        self.py_func = function
+        self._options = options
+        self._compiled: Callable[P, R] | None = None
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        compiled = self._compiled
+        return (self.dispatcher() if compiled is None else compiled)(*args, **kwargs)
+
+    def dispatcher(self) -> Callable[P, R]:
+        """Return the numba dispatcher, or the plain function where nothing is compiled."""
+        if self._compiled is None:
+            self._compiled = self.compile() if jit_available() else self.py_func
+        return self._compiled
+
+    def compile(self, *, cache: bool = True) -> Callable[P, R]:
+        """Make a new numba dispatcher; one without cache can show its assembly."""
+        import numba
+
+        function = _with_compiled_globals(self.py_func)
+        try:
+            compiled = numba.njit(cache=cache, **self._options)(function)
+        except RuntimeError:
+            # No writable place for the cache (read-only installation, no home directory).
+            compiled = numba.njit(**self._options)(function)
+        return cast("Callable[P, R]", compiled)
+
+
+def _with_compiled_globals(function: Callable[..., object]) -> FunctionType:
+    # numba resolves names through the function's globals, where it must meet dispatchers, not our wrapper.
+    plain = cast("FunctionType", function)
+    names = {
+        name: value.dispatcher() if isinstance(value, _LazyKernel) else value
+        for name, value in plain.__globals__.items()
+        if not isinstance(value, _LazyKernel) or name in plain.__code__.co_names
+    }
+    copy = FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
+    copy.__qualname__ = plain.__qualname__
+    copy.__kwdefaults__ = plain.__kwdefaults__
+    return copy
+
+
+def njit(**options: Any) -> Callable[[F], F]:
+    """Decorate a function to be compiled by numba at its first call.
+
+    Parameters
+    ----------
+    **options
+        Passed to ``numba.njit``; ``error_model="numpy"`` unless given otherwise, and always ``cache=True``
+        where a cache directory can be written.
+
+    Returns
+    -------
+    callable
+        A decorator that keeps the function's type.
+
+    Notes
+    -----
+    numba's cache follows changes of the file that holds the function, not of files it calls into: after
+    changing a shared kernel during development, remove ``__pycache__``.
+    """
+    chosen = {"error_model": "numpy", **options}
+
+    def decorate(function: F) -> F:
+        return cast("F", _LazyKernel(function, chosen))
+
+    return decorate

@@ -1,0 +1,190 @@
+"""From an option chain to a certified surface: clean, forwards, vols, select, calibrate, certify, report."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from ivhedge.core.errors import CalibrationError, ConfigError
+from ivhedge.core.types import FloatArray
+from ivhedge.core.units import format_ns
+from ivhedge.market import (
+    CHAIN_SCHEMA,
+    CleanedChain,
+    CleaningRules,
+    ForwardCurve,
+    ForwardSettings,
+    QuoteSettings,
+    clean_chain,
+    conform,
+    estimate_forwards,
+    quote_vols,
+)
+from ivhedge.market.moment import single_moment
+from ivhedge.surface.calibrate import PackedQuotes, RobustSettings, calibrate_essvi
+from ivhedge.surface.certificate import ArbitrageCertificate, certify
+from ivhedge.surface.essvi import EssviSurface
+from ivhedge.surface.report import FitReport, build_report
+from ivhedge.surface.selection import QuoteSelection, SelectionRules, select_quotes
+
+__all__ = ["FitSettings", "SurfaceFit", "fit_surface"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitSettings:
+    """Everything that steers a fit.
+
+    Parameters
+    ----------
+    selection : SelectionRules
+        Which quotes count, and how much.
+    robust : RobustSettings
+        Outliers and iterations.
+    quotes : QuoteSettings
+        Weights by spread and age.
+    forwards : ForwardSettings
+        How forwards are estimated when none are given.
+    """
+
+    selection: SelectionRules = field(default_factory=SelectionRules)
+    robust: RobustSettings = field(default_factory=RobustSettings)
+    quotes: QuoteSettings = field(default_factory=QuoteSettings)
+    forwards: ForwardSettings = field(default_factory=ForwardSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurfaceFit:
+    """A fitted surface; it never comes without its report and certificate.
+
+    Parameters
+    ----------
+    surface : EssviSurface
+    report : FitReport
+    certificate : ArbitrageCertificate
+    forwards : ForwardCurve
+        The forwards used, with error bars per venue and expiry.
+    """
+
+    surface: EssviSurface
+    report: FitReport
+    certificate: ArbitrageCertificate
+    forwards: ForwardCurve
+
+    def published(self) -> EssviSurface:
+        """Give out the surface for use.
+
+        Raises
+        ------
+        ArbitrageError
+            If the certificate is not valid.
+        """
+        self.certificate.require()
+        return self.surface
+
+
+def fit_surface(
+    chain: pl.DataFrame,
+    *,
+    futures: pl.DataFrame | None = None,
+    forwards: ForwardCurve | None = None,
+    rules: CleaningRules | None = None,
+    settings: FitSettings | None = None,
+    start: EssviSurface | None = None,
+) -> SurfaceFit:
+    """Fit an arbitrage-free surface to the option quotes of one underlying at one time.
+
+    Parameters
+    ----------
+    chain : pl.DataFrame
+        In `CHAIN_SCHEMA`; several venues are pooled by spread and age.
+    futures : pl.DataFrame, optional
+        In `FUTURES_SCHEMA`; used for the forwards.
+    forwards : ForwardCurve, optional
+        Taken instead of estimated ones.
+    rules : CleaningRules, optional
+    settings : FitSettings, optional
+    start : EssviSurface, optional
+        An earlier surface of the same underlying: the fit starts there when it lies near the quotes.
+
+    Returns
+    -------
+    SurfaceFit
+
+    Raises
+    ------
+    SchemaError, EmptyData, DataError
+        If a column is missing, there are no rows, or several underlyings or times.
+    CalibrationError
+        If the quotes do not carry a surface; the message counts why.
+    ConfigError
+        If `start` or `forwards` belong to another underlying.
+    """
+    settings = settings or FitSettings()
+    chain = conform(chain, CHAIN_SCHEMA, source="chain")
+    ts_ns, underlying = single_moment(chain)
+    for name, other in (("start", start), ("forwards", forwards)):
+        if other is not None and other.underlying != underlying:
+            raise ConfigError(f"expected {name} of {underlying}, found {other.underlying}")
+    cleaned = clean_chain(chain, rules)
+    if cleaned.chain.is_empty():
+        raise CalibrationError(
+            f"{underlying} {format_ns(ts_ns)}: expected usable quotes, found none of {chain.height} after "
+            f"cleaning ({_in_words(cleaned)}); check the feed or the cleaning rules"
+        )
+    curve = forwards or estimate_forwards(cleaned.chain, futures, settings=settings.forwards)
+    quotes = quote_vols(cleaned.chain, curve, settings=settings.quotes)
+    try:
+        selection = select_quotes(quotes, settings.selection)
+    except CalibrationError as exc:
+        raise CalibrationError(f"{exc}; cleaning had removed {_in_words(cleaned)}") from exc
+    first_guess = None
+    if start is not None:
+        first_guess = np.column_stack(start.slice_parameters(selection.packed.taus))
+    calibration = calibrate_essvi(selection.packed, settings.robust, start=first_guess)
+    surface = _surface(ts_ns, underlying, selection, calibration.params, curve, _index(cleaned.chain))
+    certificate = certify(surface)
+    report = build_report(
+        quotes=quotes,
+        selection=selection,
+        calibration=calibration,
+        fitted_vol=_fitted_vols(selection.packed, surface),
+        cleaning_drops=cleaned.drops,
+        arbitrage_free=certificate.valid,
+    )
+    return SurfaceFit(surface=surface, report=report, certificate=certificate, forwards=curve)
+
+
+def _in_words(cleaned: CleanedChain) -> str:
+    counts = [f"{count} {reason} ({scope})" for reason, scope, count in cleaned.drops.iter_rows()]
+    return ", ".join(counts) or "nothing"
+
+
+def _surface(
+    ts_ns: int,
+    underlying: str,
+    selection: QuoteSelection,
+    params: FloatArray,
+    curve: ForwardCurve,
+    index: float | None,
+) -> EssviSurface:
+    return EssviSurface(
+        underlying=underlying,
+        ts_ns=ts_ns,
+        expiries=selection.expiries,
+        taus=selection.packed.taus,
+        theta=params[:, 0],
+        rho=params[:, 1],
+        psi=params[:, 2],
+        forwards=np.array([curve.forward_of(int(expiry)) for expiry in selection.expiries]),
+        index=index,
+    )
+
+
+def _index(chain: pl.DataFrame) -> float | None:
+    known = chain["index"].drop_nulls()
+    value = known.filter(known > 0.0).median()
+    return float(value) if isinstance(value, float) else None
+
+
+def _fitted_vols(packed: PackedQuotes, surface: EssviSurface) -> FloatArray:
+    return surface.implied_vol(packed.log_moneyness, packed.taus[packed.owner])

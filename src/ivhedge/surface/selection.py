@@ -1,0 +1,192 @@
+"""From quotes to what is fitted: which quotes count, and how much.
+
+A quote counts when it is two-sided, out of the money, bid above one tick, and not hopelessly wide; what is
+left out is counted by reason. Weights are inverse variances from spread and age; inside an expiry no venue
+may outweigh the one with the tightest fresh quotes, and no single quote outweighs many ordinary ones.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from ivhedge.core.errors import CalibrationError, ConfigError
+from ivhedge.core.types import BoolArray, FloatArray, IntArray
+from ivhedge.core.units import NS_PER_HOUR, format_ns, year_fraction
+from ivhedge.market import QuoteVols
+from ivhedge.surface.calibrate import FULL_SLICE, PackedQuotes
+
+__all__ = ["QuoteSelection", "SelectionReason", "SelectionRules", "select_quotes"]
+
+
+class SelectionReason(StrEnum):
+    """Why a clean quote is not fitted."""
+
+    TOO_SHORT = "too_short"
+    ONE_SIDED = "one_sided"
+    IN_THE_MONEY = "in_the_money"
+    ONE_TICK = "one_tick"
+    TOO_WIDE = "too_wide"
+    NO_WEIGHT = "no_weight"
+    THIN_EXPIRY = "thin_expiry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionRules:
+    """Which quotes are fitted.
+
+    Parameters
+    ----------
+    min_hours : float
+        Expiries closer than this are left out: settlement averages the last half hour.
+    min_quotes : int
+        Expiries with fewer quotes are left out and reported.
+    max_relative_half_spread : float
+        Widest half-spread, as a fraction of the quote's own vol.
+    max_weight_ratio : float
+        The weight of a vol error is capped at this multiple of its expiry's median.
+    max_staleness_half_lives : float
+        Quotes whose age has cost them more half-lives of weight are left out.
+    """
+
+    min_hours: float = 1.0
+    min_quotes: int = 3
+    max_relative_half_spread: float = 0.5
+    max_weight_ratio: float = 4.0
+    max_staleness_half_lives: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.min_hours < 0.0 or self.min_quotes < 1 or self.max_relative_half_spread <= 0.0:
+            raise ConfigError(
+                "expected min_hours >= 0, min_quotes >= 1 and max_relative_half_spread > 0, "
+                f"found {self.min_hours}, {self.min_quotes}, {self.max_relative_half_spread}"
+            )
+        if self.max_weight_ratio < 1.0 or self.max_staleness_half_lives <= 0.0:
+            raise ConfigError(
+                "expected max_weight_ratio >= 1 and max_staleness_half_lives > 0, "
+                f"found {self.max_weight_ratio}, {self.max_staleness_half_lives}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteSelection:
+    """The quotes that are fitted.
+
+    Parameters
+    ----------
+    rows : IntArray, shape (q,)
+        Their rows in the `QuoteVols`, ordered by expiry and log-moneyness.
+    expiries : IntArray, shape (n,)
+        Fitted expiries, nanoseconds since the epoch, ascending.
+    packed : PackedQuotes
+    left_out : dict of str to int
+        Number of clean quotes per `SelectionReason`.
+    thin_expiries : tuple of str
+        Expiries with too few quotes, in words.
+    """
+
+    rows: IntArray
+    expiries: IntArray
+    packed: PackedQuotes
+    left_out: dict[str, int]
+    thin_expiries: tuple[str, ...]
+
+
+def select_quotes(quotes: QuoteVols, rules: SelectionRules) -> QuoteSelection:
+    """Choose and weigh the quotes of one chain.
+
+    Raises
+    ------
+    CalibrationError
+        If no expiry keeps `min_quotes` quotes.
+    """
+    usable, left_out = _usable(quotes, rules)
+    expiries, counts = np.unique(quotes.expiry_ns[usable], return_counts=True)
+    thin = expiries[counts < rules.min_quotes]
+    if thin.size:
+        dropped = usable & np.isin(quotes.expiry_ns, thin)
+        left_out[SelectionReason.THIN_EXPIRY.value] = int(dropped.sum())
+        usable &= ~dropped
+    expiries = expiries[counts >= rules.min_quotes]
+    listed = np.unique(quotes.expiry_ns)
+    if expiries.size == 0:
+        raise CalibrationError(
+            f"{quotes.underlying} {format_ns(quotes.ts_ns)}: expected an expiry with at least "
+            f"{rules.min_quotes} two-sided out-of-the-money quotes above one tick, found none among "
+            f"{len(quotes)} quotes ({_in_words(left_out)}); check the feed or the cleaning rules"
+        )
+    rows = np.flatnonzero(usable)
+    # Every key that can tell rows apart, so that the order of the input does not matter.
+    keys = (quotes.weight, quotes.mid_iv, quotes.strike, quotes.log_moneyness, quotes.expiry_ns)
+    rows = rows[np.lexsort(tuple(key[rows] for key in keys))]
+    offsets = np.searchsorted(quotes.expiry_ns[rows], expiries)
+    offsets = np.append(offsets, rows.size).astype(np.int64)
+    packed = PackedQuotes(
+        log_moneyness=quotes.log_moneyness[rows],
+        vol=quotes.mid_iv[rows],
+        weight=_weights(quotes, rows, offsets, rules),
+        offsets=offsets,
+        taus=year_fraction(quotes.ts_ns, expiries),
+    )
+    return QuoteSelection(
+        rows=rows,
+        expiries=expiries,
+        packed=packed,
+        left_out=left_out,
+        thin_expiries=tuple(format_ns(int(e)) for e in listed if e not in expiries),
+    )
+
+
+def _usable(quotes: QuoteVols, rules: SelectionRules) -> tuple[BoolArray, dict[str, int]]:
+    two_sided = quotes.is_two_sided
+    wide = np.zeros(len(quotes), dtype=np.bool_)
+    limit = rules.max_relative_half_spread * quotes.mid_iv[two_sided]
+    # A half-spread that is not a number (no vega at all) is as wide as it gets.
+    wide[two_sided] = ~(quotes.half_spread_iv[two_sided] <= limit)
+    best = np.exp2(-rules.max_staleness_half_lives)
+    width = np.where(two_sided, np.nan_to_num(quotes.half_spread_iv, nan=np.inf), np.inf)
+    reasons: dict[SelectionReason, BoolArray] = {
+        SelectionReason.TOO_SHORT: quotes.expiry_ns - quotes.ts_ns < rules.min_hours * NS_PER_HOUR,
+        SelectionReason.ONE_SIDED: ~two_sided,
+        SelectionReason.IN_THE_MONEY: ~quotes.is_otm,
+        SelectionReason.ONE_TICK: quotes.at_one_tick,
+        SelectionReason.TOO_WIDE: wide,
+        SelectionReason.NO_WEIGHT: ~(quotes.weight * np.minimum(width, 10.0) ** 2 > best),
+    }
+    usable = np.ones(len(quotes), dtype=np.bool_)
+    left_out: dict[str, int] = {}
+    for reason, holds in reasons.items():
+        count = int((usable & holds).sum())
+        if count:
+            left_out[reason.value] = count
+        usable &= ~holds
+    return usable, left_out
+
+
+def _weights(quotes: QuoteVols, rows: IntArray, offsets: IntArray, rules: SelectionRules) -> FloatArray:
+    """Weight of a vol error, per quote: square root of the balanced inverse variances."""
+    weight = quotes.weight[rows].copy()
+    names, venue = np.unique(np.array(quotes.venue)[rows], return_inverse=True)
+    for s in range(offsets.size - 1):
+        part = slice(int(offsets[s]), int(offsets[s + 1]))
+        if names.size > 1:
+            weight[part] *= _venue_balance(weight[part], venue[part], names.size)
+        limit = rules.max_weight_ratio**2 * float(np.median(weight[part]))
+        weight[part] = np.minimum(weight[part], limit)
+    return np.asarray(np.sqrt(weight))
+
+
+def _venue_balance(weight: FloatArray, venue: IntArray, n_venues: int) -> FloatArray:
+    """Factors that keep every venue at or below the information of the tightest fresh one."""
+    counts = np.bincount(venue, minlength=n_venues)
+    information = np.bincount(venue, weights=weight, minlength=n_venues)
+    typical = np.array([np.median(weight[venue == v]) if counts[v] else 0.0 for v in range(n_venues)])
+    best = int(np.argmax(typical))
+    # A venue with a handful of tight quotes leaves the others enough for a smile of their own.
+    standard = max(float(information[best]), FULL_SLICE * float(typical[best]))
+    factor = np.minimum(1.0, standard / np.maximum(information, 1e-300))
+    return np.asarray(factor[venue])
+
+
+def _in_words(left_out: dict[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "no quotes at all"

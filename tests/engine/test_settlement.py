@@ -1,0 +1,58 @@
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ivhedge.core.errors import ConfigError, MissingPrice, SchemaError
+from ivhedge.core.units import NS_PER_HOUR, parse_time
+from ivhedge.engine.settlement import SettlementPrices
+
+EXPIRY = parse_time("2026-01-09T08:00Z")
+
+
+def test_a_known_price_wins_over_interpolation():
+    prices = SettlementPrices({("BTC", EXPIRY): 90_500.0}, "venue")
+    assert prices.price("BTC", EXPIRY, (EXPIRY - 1, 1.0), (EXPIRY + 1, 2.0)) == (90_500.0, "venue")
+
+
+@given(st.floats(0, 1), st.floats(10, 1e6), st.floats(10, 1e6))
+def test_interpolation_stays_between_its_ends(share, low, high):
+    start = EXPIRY - round(share * 6 * NS_PER_HOUR)
+    price, source = SettlementPrices().price("BTC", EXPIRY, (start, low), (start + 6 * NS_PER_HOUR, high))
+    assert min(low, high) * (1 - 1e-12) <= price <= max(low, high) * (1 + 1e-12)
+    assert source == "index between snapshots"
+
+
+def test_without_snapshots_around_the_expiry_there_is_no_price():
+    with pytest.raises(MissingPrice, match=r"2026-01-09 08:00:00.*settlement_bars"):
+        SettlementPrices().price("BTC", EXPIRY, (EXPIRY + 1, 1.0), (EXPIRY + 2, 1.0))
+
+
+def test_hourly_bars_give_the_last_half_hour(tmp_path):
+    path = tmp_path / "bars.parquet"
+    opens = [datetime(2026, 1, 9, 7, tzinfo=UTC), datetime(2026, 1, 9, 8, tzinfo=UTC)]
+    pl.DataFrame({"timestamp": opens, "open": [100.0, 110.0], "close": [108.0, 120.0]}).write_parquet(path)
+    prices = SettlementPrices.from_bars(path, "BTC")
+    assert prices.price("BTC", EXPIRY, (0, 1.0), (1, 1.0)) == (106.0, "hourly bars (bars.parquet)")
+
+
+def test_bars_that_are_not_there_or_not_bars(tmp_path):
+    with pytest.raises(ConfigError, match="found nothing"):
+        SettlementPrices.from_bars(tmp_path / "none.parquet", "BTC")
+    other = tmp_path / "other.parquet"
+    pl.DataFrame({"x": [1]}).write_parquet(other)
+    with pytest.raises(SchemaError, match="hourly bars"):
+        SettlementPrices.from_bars(other, "BTC")
+    other.write_bytes(b"not parquet")
+    with pytest.raises(SchemaError, match="hourly bars"):
+        SettlementPrices.from_bars(other, "BTC")
+
+
+def test_a_table_of_settlements_is_taken_as_it_is():
+    table = pl.DataFrame({"ts": [EXPIRY], "underlying": ["ETH"], "settlement_price": [3000.5]}).with_columns(
+        pl.col("ts").cast(pl.Datetime("ns", "UTC"))
+    )
+    prices = SettlementPrices.from_table(table)
+    assert prices.price("ETH", EXPIRY, (0, 1.0), (1, 1.0))[0] == 3000.5

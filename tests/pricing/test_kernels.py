@@ -1,0 +1,163 @@
+"""Compiled kernels against their numpy twins, and a guard that they use vector instructions."""
+
+import platform
+import re
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from ivhedge.pricing import GREEK_NAMES, IvStatus, black76_greeks, black76_price, implied_vol, warmup
+from ivhedge.pricing._greeks_numpy import greeks_numpy
+from ivhedge.pricing._implied_vol_numpy import implied_vol_numpy
+from ivhedge.pricing._numba_kernels import (
+    erfcx_pair,
+    exp_negative,
+    fill_greek,
+    log_ratio,
+    normal_cdf,
+    price_kernel,
+)
+from ivhedge.pricing._numpy_kernels import black76_price_numpy
+from ivhedge.pricing.jit import jit_available
+
+pytestmark = pytest.mark.skipif(not jit_available(), reason="numba is absent or disabled")
+EPS = 2.0**-52
+
+
+@pytest.fixture(scope="module")
+def chain() -> dict[str, np.ndarray]:
+    """Return a seeded mix of ordinary, wing, zero and invalid options."""
+    rng = np.random.default_rng(20)
+    n = 20_000
+    forward = np.exp(rng.normal(4.0, 3.0, n))
+    tau = np.exp(rng.uniform(-9.0, 1.0, n))
+    vol = np.exp(rng.uniform(-3.0, 1.6, n))
+    strike = forward * np.exp(rng.normal(0.0, 2.0, n) * vol * np.sqrt(tau))
+    strike[::50] = forward[::50]
+    tau[::97], vol[::89], forward[::83] = 0.0, 0.0, np.nan
+    return {
+        "forward": forward,
+        "strike": strike,
+        "tau": tau,
+        "vol": vol,
+        "sign": np.where(rng.random(n) < 0.5, 1.0, -1.0),
+    }
+
+
+def test_prices_agree(chain):
+    columns = [chain[name] for name in ("forward", "strike", "tau", "vol")]
+    compiled = black76_price(*columns, chain["sign"] > 0)
+    np.testing.assert_allclose(compiled, black76_price_numpy(*columns, chain["sign"]), rtol=4e-14)
+
+
+def test_vols_and_statuses_agree(chain):
+    price = black76_price(*(chain[name] for name in ("forward", "strike", "tau", "vol")), chain["sign"] > 0)
+    price[::71] *= 0.5
+    columns = [chain[name] for name in ("forward", "strike", "tau")]
+    vol, status = implied_vol(price, *columns, chain["sign"] > 0, return_status=True)
+    twin_vol, twin_status = implied_vol_numpy(price, *columns, chain["sign"])
+    np.testing.assert_array_equal(status, twin_status)
+    assert set(status.tolist()) >= {IvStatus.OK, IvStatus.BELOW_INTRINSIC, IvStatus.BAD_INPUT}
+    assert IvStatus.NOT_CONVERGED not in status
+    np.testing.assert_array_equal(np.isnan(vol), status != IvStatus.OK)
+    np.testing.assert_allclose(vol, twin_vol, rtol=1e-14)
+
+
+def test_greeks_agree(chain):
+    columns = [chain[name] for name in ("forward", "strike", "tau", "vol")]
+    compiled = black76_greeks(*columns, chain["sign"] > 0)
+    twin = greeks_numpy(*columns, chain["sign"], GREEK_NAMES)
+    for name, want in zip(GREEK_NAMES, twin, strict=True):
+        # Where two terms cancel (d1·d2 near 1) only the scale of the terms can be asked for; far from the
+        # money a rounding of d1 counts d1² times; below 1e-290 densities leave the normal numbers.
+        got = compiled[name]
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(want), err_msg=name)
+        live = np.abs(want) > 1e-290
+        error = np.abs(got[live] / want[live] - 1.0)
+        assert np.quantile(error, 0.999) < 1e-12, name
+        assert error.max() < 1e-8, name
+
+
+def test_building_blocks_against_fifty_digits():
+    with mp.workdps(50):
+        for y in (-0.85, -0.8, -0.1, 0.0, 1e-3, 0.7, 3.0, 26.0, 1e4):
+            exact = mp.exp(mp.mpf(y) ** 2) * mp.erfc(mp.mpf(y)) if y < 1e3 else 1 / (mp.sqrt(mp.pi) * y)
+            quotient, total = erfcx_pair(y, y)
+            assert abs(total / 2 / exact - 1) < (8 * EPS if y < 1e3 else 1e-8), y
+            # At y1 = y2 the difference quotient is minus the derivative, 2/√π − 2·y·erfcx(y).
+            if -0.8 <= y < 1e3:
+                slope = 2 / mp.sqrt(mp.pi) - 2 * y * exact
+                assert abs(quotient / slope - 1) < 40 * EPS, y
+        for ratio in (1.0, 1 + 1e-15, 1 - 1e-9, 0.67, 1.5, 1e-200, 3e250):
+            exact = mp.log(mp.mpf(ratio))
+            assert abs(log_ratio(ratio, 1.0) - exact) <= 3 * EPS * abs(exact), ratio
+        for x in (0.0, -1e-17, -0.34, -0.35, -1.0, -50.3, -707.9):
+            assert abs(exp_negative(x) / mp.exp(mp.mpf(x)) - 1) < 4 * EPS, x
+        for d in (-37.0, -9.0, -1.0, -0.0, 0.3, 4.0, 50.0):
+            assert abs(normal_cdf(d) / mp.ncdf(mp.mpf(d)) - 1) < 8 * EPS * (1 + d * d), d
+    assert exp_negative(-709.0) == 0.0
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the guard reads x86-64 assembly")
+@pytest.mark.parametrize(("name", "packed_at_least"), [("price_kernel", 50), ("fill_greek", 100)])
+def test_kernels_use_vector_instructions(name, packed_at_least):
+    import numba
+    from llvmlite import binding
+
+    floats = numba.float64[::1]
+    kernels = {
+        "price_kernel": (price_kernel, (floats,) * 6),
+        "fill_greek": (fill_greek, (numba.int64,) + (floats,) * 9),
+    }
+    kernel, signature = kernels[name]
+    dispatcher = kernel.compile(cache=False)
+    dispatcher.compile(signature)
+    assembly = dispatcher.inspect_asm(dispatcher.signatures[0])
+    packed = re.findall(r"\bv?(?:mul|div|sqrt|fmadd\d+|fnmadd\d+)pd\b", assembly)
+    assert len(packed) >= packed_at_least, "a call, a branch or a loop over coefficients stops vectorisation"
+    if binding.get_host_cpu_features().get("avx2"):
+        assert re.search(r"%[yz]mm", assembly)
+
+
+def test_warmup_compiles_every_kernel():
+    warmup()
+    assert price_kernel.dispatcher().signatures
+
+
+def test_extreme_inputs_never_fail_silently():
+    extremes = [
+        -1.0,
+        0.0,
+        5e-324,
+        1e-310,
+        1e-150,
+        1e-20,
+        0.5,
+        1.0,
+        1.0 + EPS,
+        2.0,
+        1e20,
+        1e150,
+        1e300,
+        np.inf,
+        np.nan,
+    ]
+    price, forward, strike, tau = (axis.ravel() for axis in np.meshgrid(*[extremes] * 4))
+    for sign in (1.0, -1.0):
+        vol, status = implied_vol(price, forward, strike, tau, sign > 0, return_status=True)
+        signs = np.full(price.shape, sign)
+        twin_vol, twin_status = implied_vol_numpy(price, forward, strike, tau, signs)
+        np.testing.assert_array_equal(status, twin_status)
+        np.testing.assert_array_equal(np.isnan(vol), status != IvStatus.OK)
+        np.testing.assert_allclose(vol, twin_vol, rtol=1e-13)
+        found = status == IvStatus.OK
+        # Smaller prices than that are documented to come out as 0.
+        again = black76_price(forward, strike, tau, vol, sign > 0)[found]
+        root = np.sqrt(forward[found]) * np.sqrt(strike[found])
+        visible = price[found] > 1e-300 * np.maximum(root, 1.0)
+        np.testing.assert_allclose(again[visible], price[found][visible], rtol=1e-11)
+        greeks = black76_greeks(forward, strike, tau, np.roll(price, 7), sign > 0)
+        off_the_money = np.isfinite(greeks["price"]) & (forward != strike)
+        for name, values in greeks.items():
+            assert not np.isnan(values[off_the_money]).any(), name

@@ -1,0 +1,105 @@
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ivhedge.core.errors import ConfigError, DataError, UnknownInstrument
+from ivhedge.ledger.book import Book
+from ivhedge.ledger.position import Position
+from ivhedge.risk import SmileDynamics, VolShock, exposures, spot_vol_matrix
+
+from ._stub import NOW, StubSurface, option, perpetual
+
+SURFACE = StubSurface(skew=-0.2)
+
+
+def book_of(*legs):
+    return Book("test", tuple(Position(i, Decimal(q)) for i, q in legs))
+
+
+def test_no_shock_costs_nothing_and_futures_follow_their_formula():
+    book = book_of((perpetual(), "1000"), (perpetual(coin=False), "20000"))
+    matrix = spot_vol_matrix(book, {"BTC": SURFACE}, spot_shocks=[0.0, 0.1, -0.5], vol_shocks=[0.0, 0.2])
+    assert np.all(matrix.pnl_usd[0] == 0.0)
+    f0, f1 = 80_000.0, 88_000.0
+    coin = 10_000 * (1 / f0 - 1 / f1)
+    linear = 2.0 * (f1 - f0)
+    assert matrix.pnl_coin[1] == pytest.approx([coin + linear / f1] * 2, rel=1e-12)
+    assert matrix.pnl_usd[1] == pytest.approx([coin * f1 + linear] * 2, rel=1e-12)
+
+
+def test_smile_dynamics_differ_by_the_skew():
+    book = book_of((option(30, "90000"), "1"))
+    shocks = {"spot_shocks": [0.1], "vol_shocks": [0.0]}
+    moneyness = spot_vol_matrix(book, {"BTC": SURFACE}, **shocks)
+    strike = spot_vol_matrix(book, {"BTC": SURFACE}, smile_dynamics=SmileDynamics.STICKY_STRIKE, **shocks)
+    flat = StubSurface()
+    same = [
+        spot_vol_matrix(book, {"BTC": flat}, smile_dynamics=d, **shocks).pnl_usd[0, 0] for d in SmileDynamics
+    ]
+    assert same[0] == pytest.approx(same[1], rel=1e-12)
+    # With a negative skew in k a rising forward lifts the fixed strike's vol when the smile moves along.
+    assert moneyness.pnl_usd[0, 0] > strike.pnl_usd[0, 0] + 100.0
+
+
+def test_vol_shocks_relative_and_in_points_agree_where_they_must():
+    book = book_of((option(30, "80000"), "1"))
+    points = spot_vol_matrix(
+        book, {"BTC": SURFACE}, spot_shocks=[0.0], vol_shocks=[5.0], vol_shock=VolShock.POINTS
+    )
+    relative = spot_vol_matrix(book, {"BTC": SURFACE}, spot_shocks=[0.0], vol_shocks=[0.1])
+    assert points.pnl_usd == pytest.approx(relative.pnl_usd, rel=1e-9)  # 50 % + 5 points = 50 % · 1.1
+    crushed = spot_vol_matrix(
+        book, {"BTC": SURFACE}, spot_shocks=[0.0], vol_shocks=[-90.0], vol_shock=VolShock.POINTS
+    )
+    value = exposures(book, {"BTC": SURFACE}, ts_ns=NOW).total("BTC")["value_usd"]
+    assert crushed.pnl_usd[0, 0] == pytest.approx(-value, rel=1e-3)
+
+
+@given(st.floats(-0.02, 0.02), st.floats(-0.05, 0.05))
+@settings(max_examples=30, deadline=None)
+def test_small_shocks_match_the_greeks(move, vol_shock):
+    book = book_of((option(30, "84000"), "-2"), (option(90, "70000", False), "1"), (perpetual(), "700"))
+    flat = StubSurface()
+    matrix = spot_vol_matrix(book, {"BTC": flat}, spot_shocks=[move], vol_shocks=[vol_shock])
+    total = exposures(book, {"BTC": flat}, ts_ns=NOW).total("BTC")
+    u, points = np.log1p(move), 50 * vol_shock
+    coin = total["delta_coin"] * u + 50 * total["gamma_1pct_coin"] * u**2
+    coin += total["vega_coin_per_vol_point"] * points
+    # What is left is of third order and cross terms: a few per cent of the largest move here.
+    assert matrix.pnl_coin[0, 0] == pytest.approx(coin, abs=0.004)
+
+
+def test_text_is_as_good_as_an_enumeration():
+    matrix = spot_vol_matrix(
+        Book("x"), {"BTC": SURFACE}, spot_shocks=0.1, vol_shocks=1, vol_shock="points", smile_dynamics="sticky_strike"
+    )
+    assert matrix.vol_shock is VolShock.POINTS
+    assert matrix.table().shape == (1, 4)
+
+
+def test_legs_without_price_are_skipped_and_named():
+    book = book_of((option(-1), "1"), (option(30), "1"))
+    matrix = spot_vol_matrix(book, {"BTC": SURFACE}, spot_shocks=[0.1], vol_shocks=[0.0])
+    assert matrix.skipped == ((option(-1).key, "expired"),)
+
+
+@pytest.mark.parametrize(
+    ("spots", "vols"), [([], [0.0]), ([0.0], []), ([-1.0], [0.0]), ([0.0], [-1.5]), ([np.nan], [0.0])]
+)
+def test_bad_shocks(spots, vols):
+    with pytest.raises(ConfigError, match="expected"):
+        spot_vol_matrix(Book("x"), {"BTC": SURFACE}, spot_shocks=spots, vol_shocks=vols)
+
+
+def test_several_underlyings_need_a_choice_and_missing_surfaces_are_errors():
+    book = book_of((option(), "1"), (option(underlying="ETH"), "1"))
+    with pytest.raises(ConfigError, match="underlying="):
+        spot_vol_matrix(book, {"BTC": SURFACE}, spot_shocks=[0.0], vol_shocks=[0.0])
+    with pytest.raises(DataError, match="ETH"):
+        spot_vol_matrix(book, {"BTC": SURFACE}, spot_shocks=[0.0], vol_shocks=[0.0], underlying="ETH")
+    with pytest.raises(UnknownInstrument, match="ETH"):
+        spot_vol_matrix(
+            book, {}, spot_shocks=[0.0], vol_shocks=[0.0], underlying="ETH", ts_ns=NOW, strict=True
+        )

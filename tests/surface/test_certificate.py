@@ -1,0 +1,185 @@
+"""The certificate must pass what is free of arbitrage and refuse what is not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ivhedge.core.errors import ArbitrageError, ConfigError, DataError
+from ivhedge.core.types import ArrayLike, FloatArray, IntArray
+from ivhedge.surface import EssviSurface, certify, density_factor
+
+NS_PER_YEAR = 365 * 86_400 * 10**9
+
+
+@dataclass(frozen=True)
+class FormulaSurface:
+    """A surface given by a formula for the total variance; it offers no derivatives."""
+
+    formula: Callable[[FloatArray, FloatArray], FloatArray]
+    taus: tuple[float, ...] = (1.0,)
+    underlying: str = "BTC"
+    ts_ns: int = 0
+
+    @property
+    def expiries(self) -> IntArray:
+        return np.array([round(tau * NS_PER_YEAR) for tau in self.taus])
+
+    def total_variance(self, log_moneyness: ArrayLike, tau: ArrayLike) -> FloatArray:
+        k, years = np.broadcast_arrays(np.asarray(log_moneyness, float), np.asarray(tau, float))
+        return np.asarray(self.formula(k, years))
+
+    def implied_vol(self, log_moneyness: ArrayLike, tau: ArrayLike) -> FloatArray:
+        return np.asarray(np.sqrt(self.total_variance(log_moneyness, tau) / np.asarray(tau)))
+
+    def forward(self, tau: ArrayLike) -> FloatArray:
+        return np.full(np.shape(tau), 100.0)
+
+
+def raw_svi(k: FloatArray, a: float, b: float, m: float, rho: float, sigma: float) -> FloatArray:
+    return np.asarray(a + b * (rho * (k - m) + np.sqrt((k - m) ** 2 + sigma * sigma)))
+
+
+def hidden_dip(k: FloatArray, tau: FloatArray) -> FloatArray:
+    # Flat, with a narrow dent at 3.6: dense enough grids see the density turn negative there only.
+    return np.asarray(tau * (0.25 - 0.02 * np.exp(-(((k - 3.6) / 0.15) ** 2))))
+
+
+def pair(**changes: np.ndarray) -> EssviSurface:
+    values = {
+        "theta": np.array([0.04, 0.06]),
+        "rho": np.array([-0.3, -0.3]),
+        "psi": np.array([0.15, 0.2]),
+    } | changes
+    return EssviSurface(
+        underlying="BTC",
+        ts_ns=0,
+        expiries=np.array([NS_PER_YEAR // 10, NS_PER_YEAR // 5]),
+        taus=np.array([0.1, 0.2]),
+        forwards=np.array([100.0, 101.0]),
+        **values,
+    )
+
+
+def test_a_good_surface_passes_and_is_proven(truth_surface: EssviSurface) -> None:
+    certificate = certify(truth_surface)
+    assert certificate.valid
+    assert certificate.proven
+    assert certificate.n_strikes >= 2001
+    assert certificate.n_expiries >= truth_surface.expiries.size + 50
+    assert certificate.min_density > 0
+    assert certificate.min_calendar >= 0
+    assert certificate.max_wing_slope < 2
+    certificate.require()
+
+
+def test_flat_vol_passes_with_density_one() -> None:
+    certificate = certify(FormulaSurface(lambda k, tau: 0.25 * tau + 0.0 * k, taus=(0.1, 0.5)))
+    assert certificate.valid
+    assert not certificate.proven
+    # The far strikes divide rounding by tiny arms; 1e-6 is the tolerance of the check itself.
+    assert certificate.min_density == pytest.approx(1.0, abs=1e-6)
+
+
+def test_vogt_slice_fails_where_its_density_is_negative() -> None:
+    # Gatheral, Jacquier (2014), section 3.1: Axel Vogt's example.
+    surface = FormulaSurface(lambda k, tau: tau * raw_svi(k, -0.0410, 0.1331, 0.3586, 0.3060, 0.4153))
+    certificate = certify(surface)
+    assert not certificate.valid
+    at_expiry = [v for v in certificate.violations if v.expiry_ns == NS_PER_YEAR]
+    assert [v.kind for v in at_expiry] == ["butterfly"]
+    # Their figure 1 shows the dip near k = 0.8.
+    assert 0.6 < at_expiry[0].log_moneyness < 1.1
+    assert at_expiry[0].strike == pytest.approx(100.0 * np.exp(at_expiry[0].log_moneyness))
+    with pytest.raises(ArbitrageError, match="butterfly"):
+        certificate.require()
+
+
+def test_crossed_calendar_fails() -> None:
+    certificate = certify(pair(theta=np.array([0.06, 0.05])))
+    assert not certificate.valid
+    assert "calendar" in {violation.kind for violation in certificate.violations}
+    assert certificate.min_calendar < 0
+
+
+def test_wings_that_cross_far_out_fail() -> None:
+    # At the money the second slice is higher, but its left wing is flatter.
+    certificate = certify(pair(rho=np.array([-0.8, 0.2])))
+    assert not certificate.valid
+    worst = min(
+        (v for v in certificate.violations if v.kind == "calendar"), key=lambda violation: violation.size
+    )
+    assert worst.log_moneyness < -0.5
+
+
+def test_fault_beyond_three_is_found() -> None:
+    surface = FormulaSurface(hidden_dip)
+    k = np.linspace(-3.0, 3.0, 6001)
+    step = 1e-3
+    w, up, down = (hidden_dip(k + shift, np.ones(k.size)) for shift in (0.0, step, -step))
+    inside = density_factor(k, w, (up - down) / (2 * step), (up - 2 * w + down) / step**2)
+    assert inside.min() > 0.9
+    certificate = certify(surface)
+    assert not certificate.valid
+    assert certificate.violations[0].kind == "butterfly"
+    assert 3.0 < certificate.violations[0].log_moneyness < 4.5
+
+
+def test_wing_steeper_than_two_fails() -> None:
+    steep = certify(FormulaSurface(lambda k, tau: tau * raw_svi(k, 0.04, 1.3, 0.0, 0.7, 0.1)))
+    assert not steep.valid
+    assert steep.max_wing_slope > 2
+    essvi = certify(pair(psi=np.array([0.15, 4.0]), theta=np.array([0.04, 9.0])))
+    assert "wing_slope" in {violation.kind for violation in essvi.violations}
+
+
+def test_kink_between_strikes_is_felt() -> None:
+    # Linear interpolation of variance with a concave corner has a negative point mass there.
+    kinked = FormulaSurface(
+        lambda k, tau: (
+            tau * (0.25 - 0.03 * np.abs(k - 0.01234)) * (np.abs(k) < 2) + tau * 0.2 * (np.abs(k) >= 2)
+        )
+    )
+    assert not certify(kinked).valid
+
+
+def test_nan_fails_instead_of_passing() -> None:
+    certificate = certify(FormulaSurface(lambda k, tau: np.where(k > 1.0, np.nan, 0.2 * tau)))
+    assert not certificate.valid
+    assert "not_finite" in {violation.kind for violation in certificate.violations}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    theta=st.floats(0.01, 0.2), rho=st.floats(-0.9, 0.9), shape=st.floats(0.2, 1.9), tau=st.floats(0.02, 2.0)
+)
+def test_numeric_and_exact_derivatives_agree(theta: float, rho: float, shape: float, tau: float) -> None:
+    psi = shape * np.sqrt(theta / (1 + abs(rho)))
+    exact = EssviSurface(
+        underlying="BTC",
+        ts_ns=0,
+        expiries=np.array([round(tau * NS_PER_YEAR)]),
+        taus=np.array([tau]),
+        theta=np.array([theta]),
+        rho=np.array([rho]),
+        psi=np.array([psi]),
+        forwards=np.array([100.0]),
+    )
+    numeric = FormulaSurface(exact.total_variance, taus=(tau,))
+    first, second = (certify(s, n_strikes=801, n_between=4) for s in (exact, numeric))
+    assert first.valid
+    assert second.valid
+    assert first.min_density == pytest.approx(second.min_density, abs=1e-3)
+
+
+def test_wrong_grid_is_refused(truth_surface: EssviSurface) -> None:
+    with pytest.raises(ConfigError, match="n_strikes"):
+        certify(truth_surface, n_strikes=11)
+
+
+def test_expired_surface_is_refused() -> None:
+    with pytest.raises(DataError, match="expiries"):
+        certify(FormulaSurface(lambda k, tau: tau + 0 * k, taus=(-0.5,)))
