@@ -137,5 +137,11 @@ def test_rebuild_needs_every_contract() -> None:
         rebuild(_ledger().entries, {k: v for k, v in INSTRUMENTS.items() if k != PERP.key})
 
 
+def test_a_fill_without_its_liquidity_cannot_be_rebuilt() -> None:
+    entries = [replace(entry, note="") for entry in _ledger().entries]
+    with pytest.raises(LedgerError, match="expected maker or taker"):
+        rebuild(entries, INSTRUMENTS)
+
+
 def test_rebuild_of_nothing_is_empty() -> None:
     assert rebuild((), {}).cash == {}

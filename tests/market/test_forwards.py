@@ -26,8 +26,8 @@ def test_parity_gives_back_the_forward(make_chain, settlement, venue, forward, v
     row = only(curve.table)
     assert row["method"] == "parity"
     assert row["n_pairs"] == 7
-    # Symmetric quotes: the mid forward of a coin pair is off by the curvature of 1/(1-x) only.
-    assert row["forward"] == pytest.approx(forward, rel=1e-5)
+    # Symmetric quotes: parity of the mids is exact, up to the rounding of the prices.
+    assert row["forward"] == pytest.approx(forward, rel=1e-9)
     assert row["band_low"] <= forward <= row["band_high"]
     assert abs(row["forward"] - forward) < row["std_error"]
 
@@ -49,12 +49,22 @@ def curve_expiry(chain: pl.DataFrame) -> int:
 
 
 def test_venue_forward_wins_with_its_small_error_and_takes_the_median(make_chain):
-    chain = make_chain()
+    chain = make_chain(half_spread=0.005)
     jitter = pl.Series("forward", [90_000.0 + 5 * (i % 3) for i in range(chain.height)])
-    row = only(estimate_forwards(chain.with_columns(jitter)).table)
+    curve = estimate_forwards(chain.with_columns(jitter))
+    row = only(curve.table)
     assert row["method"] == "venue"
     assert row["forward"] == pytest.approx(90_005.0)
-    assert row["std_error"] == pytest.approx(1.4826 * 5)
+    parity = estimate_forwards(chain.with_columns(forward=NULL)).std_errors[0]
+    # The spread of the numbers shown, and half of what the option market leaves open.
+    assert row["std_error"] == pytest.approx(np.hypot(1.4826 * 5, 0.5 * parity))
+
+
+def test_venue_forward_in_a_wide_market_is_trusted_less(make_chain):
+    errors = [
+        only(estimate_forwards(make_chain(half_spread=width)).table)["std_error"] for width in (0.002, 0.02)
+    ]
+    assert errors[1] > 5 * errors[0]
 
 
 def test_venue_forward_outside_the_executable_band_is_not_believed(make_chain):
@@ -104,16 +114,17 @@ def test_unusable_futures_are_passed_over(make_chain, make_future, wrong):
 
 
 def test_venues_are_pooled_by_inverse_variance(make_chain):
-    near = make_chain(forward=90_000.0)
-    far = make_chain(venue="aurora", forward=90_000.0).with_columns(
+    near = make_chain(half_spread=0.0001)
+    far = make_chain(venue="aurora", half_spread=0.0005).with_columns(
         pl.Series("forward", [90_030.0 + 10 * (i % 3) for i in range(14)])
     )
-    curve = estimate_forwards(pl.concat([near, far]))
+    settings = ForwardSettings(methods=(ForwardMethod.VENUE,), band_slack_bp=50.0)
+    curve = estimate_forwards(pl.concat([near, far]), settings=settings)
     assert curve.table.height == 2
     pooled = curve.forward_of(curve_expiry(near))
     assert 90_000 < pooled < 90_010
     # They disagree by far more than their own error bars: the pooled one says so.
-    assert curve.std_errors[0] > 1.8
+    assert curve.std_errors[0] > 2 * curve.table["std_error"].min()
 
 
 def test_one_wrong_venue_of_three_is_not_pooled(make_chain):

@@ -1,5 +1,6 @@
 """Compiled kernels against their numpy twins, and a guard that they use vector instructions."""
 
+import importlib
 import platform
 import re
 
@@ -19,7 +20,7 @@ from ivhedge.pricing._numba_kernels import (
     price_kernel,
 )
 from ivhedge.pricing._numpy_kernels import black76_price_numpy
-from ivhedge.pricing.jit import jit_available
+from ivhedge.pricing.jit import _LazyKernel, jit_available
 
 pytestmark = pytest.mark.skipif(not jit_available(), reason="numba is absent or disabled")
 EPS = 2.0**-52
@@ -116,8 +117,36 @@ def test_kernels_use_vector_instructions(name, packed_at_least):
     assembly = dispatcher.inspect_asm(dispatcher.signatures[0])
     packed = re.findall(r"\bv?(?:mul|div|sqrt|fmadd\d+|fnmadd\d+)pd\b", assembly)
     assert len(packed) >= packed_at_least, "a call, a branch or a loop over coefficients stops vectorisation"
+    called = re.findall(r"\$(exp|log|log1p|erfc?|pow|sqrt)\b", assembly)
+    assert not called, "a library call inside the loop is made once per option, not once per vector"
     if binding.get_host_cpu_features().get("avx2"):
         assert re.search(r"%[yz]mm", assembly)
+
+
+@pytest.fixture
+def plain_kernels(monkeypatch):
+    """Run the kernels' own Python text, so that it can be debugged and measured by coverage."""
+    for name in ("_polynomials", "_numba_kernels", "_implied_vol_numba"):
+        module = importlib.import_module(f"ivhedge.pricing.{name}")
+        for value in vars(module).values():
+            if isinstance(value, _LazyKernel):
+                monkeypatch.setattr(value, "_compiled", value.py_func)
+
+
+def test_the_text_of_the_kernels_is_plain_python(chain, plain_kernels):
+    few = {name: values[:200] for name, values in chain.items()}
+    columns = [few[name] for name in ("forward", "strike", "tau", "vol")]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        price = black76_price(*columns, few["sign"] > 0)
+        price[5:200:20] = few["forward"][5:200:20]
+        price[6:200:20] *= 0.1
+        vol, status = implied_vol(price, *columns[:3], few["sign"] > 0, return_status=True)
+        greeks = black76_greeks(*columns, few["sign"] > 0)
+    twin_vol, twin_status = implied_vol_numpy(price, *columns[:3], few["sign"])
+    np.testing.assert_array_equal(status, twin_status)
+    np.testing.assert_allclose(vol, twin_vol, rtol=1e-13)
+    for name, want in zip(GREEK_NAMES, greeks_numpy(*columns, few["sign"], GREEK_NAMES), strict=True):
+        np.testing.assert_allclose(greeks[name], want, rtol=1e-9, atol=1e-290, err_msg=name)
 
 
 def test_warmup_compiles_every_kernel():

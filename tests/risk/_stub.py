@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
+
 from ivhedge.core import NS_PER_DAY, Instrument, InstrumentKind, Settlement, TickLadder, currency, parse_time
 
 NOW = parse_time("2026-02-01T08:00Z")

@@ -2,6 +2,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+
 from ivhedge.core.errors import ConfigError, DataError, UnknownInstrument
 from ivhedge.ledger.book import Book
 from ivhedge.ledger.position import Position
@@ -41,7 +42,9 @@ def test_option_exposures_against_revaluation(coin, is_call):
     assert row["delta_usd"] == pytest.approx(delta, rel=1e-6)
     assert row["delta_coin"] == pytest.approx(delta_coin, rel=1e-6)
     # Finite differences in vol (1e-5) and in time (one hour): truncation below 1e-4.
-    assert row["vega_usd_per_vol_point"] == pytest.approx((usd(v=vol + 1e-5) - usd(v=vol - 1e-5)) / 2e-3, rel=1e-5)
+    assert row["vega_usd_per_vol_point"] == pytest.approx(
+        (usd(v=vol + 1e-5) - usd(v=vol - 1e-5)) / 2e-3, rel=1e-5
+    )
     hour = 1 / 8760
     assert row["theta_usd_per_day"] == pytest.approx((usd(t=tau - hour) - usd(t=tau + hour)) * 12, rel=1e-4)
     assert row["vega_coin_per_vol_point"] == pytest.approx(row["vega_usd_per_vol_point"] / forward, rel=1e-12)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ivhedge.core.errors import ConfigError, DataError, UnknownInstrument
 from ivhedge.ledger.book import Book
 from ivhedge.ledger.position import Position
@@ -73,7 +74,12 @@ def test_small_shocks_match_the_greeks(move, vol_shock):
 
 def test_text_is_as_good_as_an_enumeration():
     matrix = spot_vol_matrix(
-        Book("x"), {"BTC": SURFACE}, spot_shocks=0.1, vol_shocks=1, vol_shock="points", smile_dynamics="sticky_strike"
+        Book("x"),
+        {"BTC": SURFACE},
+        spot_shocks=0.1,
+        vol_shocks=1,
+        vol_shock="points",
+        smile_dynamics="sticky_strike",
     )
     assert matrix.vol_shock is VolShock.POINTS
     assert matrix.table().shape == (1, 4)

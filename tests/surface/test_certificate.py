@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from ivhedge.core.errors import ArbitrageError, ConfigError, DataError
 from ivhedge.core.types import ArrayLike, FloatArray, IntArray
 from ivhedge.surface import EssviSurface, certify, density_factor
+from ivhedge.surface._kernels import dense_checks
+from ivhedge.surface.certificate import _numpy_checks
 
 NS_PER_YEAR = 365 * 86_400 * 10**9
 
@@ -173,6 +175,15 @@ def test_numeric_and_exact_derivatives_agree(theta: float, rho: float, shape: fl
     assert first.valid
     assert second.valid
     assert first.min_density == pytest.approx(second.min_density, abs=1e-3)
+
+
+def test_compiled_checks_equal_their_twin(truth_surface: EssviSurface) -> None:
+    taus = truth_surface.taus
+    grid = np.linspace(-10.0, 10.0, 401)
+    k = np.sqrt(truth_surface.theta)[:, None] * grid
+    compiled = dense_checks(k, np.column_stack(truth_surface.slice_parameters(taus)))
+    for one, other in zip(compiled, _numpy_checks(truth_surface, k, taus, grid), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-14)
 
 
 def test_wrong_grid_is_refused(truth_surface: EssviSurface) -> None:

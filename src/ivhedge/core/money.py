@@ -74,7 +74,8 @@ class Money:
 
     def to_decimal(self) -> Decimal:
         """The exact amount as a Decimal."""
-        return Decimal(self.units).scaleb(-self.currency.decimals)
+        digits = tuple(int(digit) for digit in str(abs(self.units)))
+        return Decimal((int(self.units < 0), digits, -self.currency.decimals))
 
     def to_fraction(self) -> Fraction:
         """The exact amount as a rational number."""

@@ -1,15 +1,16 @@
 """Keeping a book on: opening holdings and structures, and opening structures again once they expire."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ivhedge.core.errors import EmptyData
-from ivhedge.core.instruments import Instrument
+from ivhedge.core.instruments import Instrument, Rounding
 from ivhedge.core.units import format_ns
 from ivhedge.engine.board import QuoteBoard
 from ivhedge.engine.spec import BookSpec, HoldingSpec, StructureSpec
 from ivhedge.engine.structures import choose_legs
+from ivhedge.hedge.costs import CostModel
 
 __all__ = ["BookOrder", "Bookkeeper"]
 
@@ -35,21 +36,31 @@ class Bookkeeper:
 
     spec: BookSpec
     _live: dict[tuple[int, str], int] = field(default_factory=dict)
+    _working: list[BookOrder] = field(default_factory=list)
     _waiting: dict[int, str] = field(default_factory=dict)
     _opened: set[str] = field(default_factory=set)
     _own: dict[str, Instrument] = field(default_factory=dict)
 
-    def orders(self, board: QuoteBoard) -> list[BookOrder]:
-        """Trades of the book at this snapshot."""
-        found: list[BookOrder] = []
+    def orders(self, board: QuoteBoard, costs: CostModel) -> list[BookOrder]:
+        """Trades of the book at this snapshot, none beyond the displayed size.
+
+        What the displayed size leaves over is worked off at the following snapshots.
+        """
+        wanted = [order for order in self._working if (order.instrument.expiry_ns or 0) > board.ts_ns]
         for underlying in board.snapshots:
             options = board.options(underlying, self.spec.venue)
-            found += self._open_holdings(underlying, options)
+            wanted += self._open_holdings(options)
             for number, structure in enumerate(self.spec.structures):
                 if structure.underlying in (None, underlying):
-                    found += self._keep_on(number, structure, underlying, options, board)
-        self._own |= {order.instrument.key: order.instrument for order in found}
-        return found
+                    wanted += self._keep_on(number, structure, underlying, options, board)
+        self._own |= {order.instrument.key: order.instrument for order in wanted}
+        possible = [(order, _fillable(order, board, costs)) for order in wanted]
+        self._working = [
+            replace(order, contracts=order.contracts - filled)
+            for order, filled in possible
+            if filled != order.contracts
+        ]
+        return [replace(order, contracts=filled) for order, filled in possible if filled != 0]
 
     def own(self, underlying: str, now_ns: int) -> frozenset[str]:
         """Keys of the book's own contracts on an underlying that have not expired."""
@@ -59,14 +70,19 @@ class Bookkeeper:
             if item.underlying == underlying and (item.expiry_ns or 0) > now_ns
         )
 
-    def never_opened(self) -> tuple[str, ...]:
-        """What was asked for and never found a quote, in words."""
+    def left_over(self) -> tuple[str, ...]:
+        """What was asked for and is not on, in words."""
         holdings = [
             f"holding {item.instrument} was never quoted two-sided on {self.spec.venue} and was not opened"
             for item in self.spec.holdings
             if item.instrument not in self._opened
         ]
-        return (*holdings, *self._waiting.values())
+        unfilled = [
+            f"{order.reason}: {order.contracts} {order.instrument.name} still to be traded, "
+            "the displayed size was too small"
+            for order in self._working
+        ]
+        return (*holdings, *self._waiting.values(), *unfilled)
 
     def require_opened(self) -> None:
         """Refuse a run in which nothing of the book could be opened.
@@ -78,11 +94,11 @@ class Bookkeeper:
         """
         if not self._own:
             raise EmptyData(
-                f"book {self.spec.name!r}: nothing could be opened: {'; '.join(self.never_opened())}; "
+                f"book {self.spec.name!r}: nothing could be opened: {'; '.join(self.left_over())}; "
                 "check the venue, the instrument names and the window"
             )
 
-    def _open_holdings(self, underlying: str, options: Sequence[Instrument]) -> list[BookOrder]:
+    def _open_holdings(self, options: Sequence[Instrument]) -> list[BookOrder]:
         listed = {option.name: option for option in options}
         return [
             self._open_holding(item, listed[item.instrument])
@@ -119,3 +135,12 @@ class Bookkeeper:
         self._waiting.pop(number, None)
         purpose = "book" if expires_ns is None else "roll"
         return [BookOrder(item, contracts, purpose, name) for item, contracts in legs]
+
+
+def _fillable(order: BookOrder, board: QuoteBoard, costs: CostModel) -> Decimal:
+    instrument, is_buy = order.instrument, order.contracts > 0
+    room = costs.max_fill(instrument, board.quote(instrument), is_buy=is_buy)
+    if room >= abs(order.contracts):
+        return order.contracts
+    size = instrument.round_size(Decimal(repr(room)), Rounding.DOWN)
+    return size if is_buy else -size

@@ -12,6 +12,7 @@ from ivhedge import __version__
 from ivhedge.core.types import FloatArray
 from ivhedge.engine.account import Account, Row
 from ivhedge.engine.board import QuoteBoard
+from ivhedge.engine.desk import SPOT_SHOCKS, VOL_SHOCKS
 from ivhedge.engine.diagnostics import FitRecorder
 from ivhedge.engine.result import (
     ATTRIBUTION_SCHEMA,
@@ -33,9 +34,6 @@ from ivhedge.ledger import MoneyProof
 from ivhedge.risk import VolShock, spot_vol_matrix
 
 __all__ = ["build_result"]
-
-_SPOT_SHOCKS = np.array([-0.3, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.3])
-_VOL_SHOCKS = np.array([-0.2, -0.1, 0.0, 0.1, 0.2, 0.4])
 
 
 def build_result(
@@ -202,13 +200,13 @@ def _spot_vol(accounts: Mapping[str, Account], board: QuoteBoard) -> pl.DataFram
             matrix = spot_vol_matrix(
                 account.book(),
                 board.surfaces,
-                spot_shocks=_SPOT_SHOCKS,
-                vol_shocks=100.0 * _VOL_SHOCKS,
+                spot_shocks=SPOT_SHOCKS,
+                vol_shocks=100.0 * VOL_SHOCKS,
                 vol_shock=VolShock.POINTS,
                 underlying=underlying,
                 ts_ns=board.ts_ns,
             )
-            spot, vol = np.meshgrid(_SPOT_SHOCKS, _VOL_SHOCKS, indexing="ij")
+            spot, vol = np.meshgrid(SPOT_SHOCKS, VOL_SHOCKS, indexing="ij")
             tables.append(
                 pl.DataFrame(
                     {

@@ -115,6 +115,7 @@ class _Run:
     accounts: dict[str, Account] = field(default_factory=dict)
     states: dict[tuple[str, str], int] = field(default_factory=dict)
     keeper: Bookkeeper = field(init=False)
+    costs: CostModel = field(init=False)
     recorder: FitRecorder = field(default_factory=FitRecorder)
     rates: dict[str, FundingRates] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -130,14 +131,14 @@ class _Run:
     def __post_init__(self) -> None:
         self.keeper = Bookkeeper(self.book)
         venues = {self.book.venue, *self.config.hedge_venues}
-        costs = CostModel(
+        self.costs = CostModel(
             fees={venue: load_fees(venue) for venue in sorted(venues)},
             half_spread_bps={
                 InstrumentKind.PERPETUAL: self.config.perpetual_half_spread_bps,
                 InstrumentKind.FUTURE: self.config.future_half_spread_bps,
             },
         )
-        self.accounts = {policy.name: Account(policy.name, costs) for policy in self.policies}
+        self.accounts = {policy.name: Account(policy.name, self.costs) for policy in self.policies}
 
     # -- one snapshot ------------------------------------------------------------------------------------
 
@@ -224,7 +225,7 @@ class _Run:
         return SettlementLookup(expired)
 
     def _trade_book(self, board: QuoteBoard) -> None:
-        for order in self.keeper.orders(board):
+        for order in self.keeper.orders(board, self.costs):
             for account in self.accounts.values():
                 account.trade(order.instrument, order.contracts, board, order.purpose, order.reason)
 
@@ -315,7 +316,7 @@ class _Run:
         )
 
     def _warnings(self) -> tuple[str, ...]:
-        found = list(self.keeper.never_opened())
+        found = list(self.keeper.left_over())
         if self.made_up_perpetuals:
             found.append(
                 f"{self.made_up_perpetuals} of {self.n_snapshots} snapshots hold no perpetual of "

@@ -154,7 +154,7 @@ class CostModel:
             raise ConfigError(f"expected impact_half_spreads at or above 0, found {self.impact_half_spreads}")
 
     def touch(self, instrument: Instrument, quote: Quote) -> tuple[float | None, float | None]:
-        """Bid and ask that can be traded, quoted or assumed; None on a side that cannot."""
+        """Bid and ask that can be traded, quoted or assumed, on the ladder; None on a side that cannot."""
         bid, ask = quote.bid, quote.ask
         if bid is None and ask is None and quote.mark is not None:
             bps = self.half_spread_bps.get(instrument.kind)
@@ -162,7 +162,10 @@ class CostModel:
                 bid, ask = quote.mark * (1.0 - 1e-4 * bps), quote.mark * (1.0 + 1e-4 * bps)
         if bid is not None and ask is not None and bid > ask:
             return None, None
-        return bid, ask
+        lower = None if bid is None else float(_on_ladder(instrument, bid, is_buy=False))
+        upper = None if ask is None else float(_on_ladder(instrument, ask, is_buy=True))
+        # A bid below the smallest tick is no bid.
+        return lower or None, upper
 
     def max_fill(self, instrument: Instrument, quote: Quote, *, is_buy: bool) -> float:
         """Contracts that can be traded on a side: the displayed size, infinite when it is unknown."""
@@ -230,7 +233,10 @@ class CostModel:
             )
         ideal = touch + (1.0 if is_buy else -1.0) * self._impact_per_unit(instrument, quote, contracts)
         fill = _on_ladder(instrument, ideal, is_buy=is_buy)
-        at_touch = float(_on_ladder(instrument, touch, is_buy=is_buy))
+        if fill <= 0:
+            raise DataError(
+                f"{instrument.key}: expected a price above 0 after impact, found {fill}; trade less"
+            )
         mark = _mark(quote, bid, ask)
         low = bid if bid is not None else -inf
         reference = min(max(mark, low), ask if ask is not None else inf)
@@ -244,8 +250,8 @@ class CostModel:
         return TradeCost(
             fill_price=fill,
             reference_price=reference,
-            spread=_loss(instrument, signed, reference, at_touch),
-            impact=_loss(instrument, signed, at_touch, float(fill)),
+            spread=_loss(instrument, signed, reference, touch),
+            impact=_loss(instrument, signed, touch, float(fill)),
             fee=fee.to_float(),
             mark_gap=_loss(instrument, signed, mark, reference),
             fee_money=fee,
@@ -264,7 +270,8 @@ class CostModel:
                 sides.append((inf, 0.0))
                 continue
             cost = self.charge(instrument, probe if is_buy else -probe, quote)
-            sides.append((cost.total_usd / float(probe), available))
+            # A rebate is no reason to hedge: the optimiser never sees a cost below 0.
+            sides.append((max(cost.total_usd, 0.0) / float(probe), available))
         bid, ask = self.touch(instrument, quote)
         if isfinite(free) and bid is not None and ask is not None:
             price_move = 0.25 * (ask - bid) * self.impact_half_spreads / free
@@ -299,8 +306,7 @@ class CostModel:
 def _on_ladder(instrument: Instrument, price: float, *, is_buy: bool) -> Decimal:
     # Twelve significant digits remove the binary noise that would push a price one tick further.
     exact = Decimal(f"{price:.12g}")
-    fill = instrument.ticks.round(exact, Rounding.UP if is_buy else Rounding.DOWN)
-    return fill if fill > 0 else instrument.ticks.tick_at(Decimal(0))
+    return instrument.ticks.round(exact, Rounding.UP if is_buy else Rounding.DOWN)
 
 
 def _mark(quote: Quote, bid: float | None, ask: float | None) -> float:
@@ -312,8 +318,8 @@ def _mark(quote: Quote, bid: float | None, ask: float | None) -> float:
 
 def _loss(instrument: Instrument, signed_size: float, fair: float, paid: float) -> float:
     if instrument.is_inverse and not instrument.is_option:
-        return signed_size * (1.0 / fair - 1.0 / paid)
-    return signed_size * (paid - fair)
+        return signed_size * (1.0 / fair - 1.0 / paid) + 0.0
+    return signed_size * (paid - fair) + 0.0  # no minus zero in a table
 
 
 def _usd_per_price(instrument: Instrument, price: float, index: float) -> float:

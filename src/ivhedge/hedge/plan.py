@@ -36,6 +36,8 @@ from ivhedge.surface.base import VolSurface
 
 __all__ = ["plan_hedge"]
 
+_NOT_MUCH_DEARER = 5.0
+
 
 def plan_hedge(
     book: Book,
@@ -93,7 +95,8 @@ def plan_hedge(
         candidates = replace(candidates, rows=candidates.rows[:0], units=(), caps=())
     held = tuple(market.instruments[row] for row in candidates.rows)
     loadings = factor_loadings([(item, Decimal(1)) for item in held], surfaces, factors, market.ts_ns)
-    problem = _problem(exposure, factors, risk, limits, candidates, loadings.reshape(len(factors.names), -1))
+    loadings = loadings.reshape(len(factors.names), -1)
+    problem = _problem(exposure, factors, risk, limits, candidates, held, loadings)
     lots, solution = _solve_in_lots(problem, candidates.grid(held))
     draft = _Draft(
         market=market, factors=factors, problem=problem, candidates=candidates, held=held, lots=lots
@@ -186,6 +189,7 @@ def _problem(
     risk: RiskModel,
     limits: HedgeLimits,
     candidates: _Candidates,
+    held: tuple[Instrument, ...],
     loadings: FloatArray,
 ) -> HedgeProblem:
     def column(name: str) -> FloatArray:
@@ -200,53 +204,49 @@ def _problem(
     away = exposure - factors.target
     sd = float(np.sqrt(away @ factors.covariance @ away))
     aversion = risk.aversion if risk.aversion is not None else (risk.risk_price / sd if sd > 0.0 else 0.0)
+    lot = np.array([float(item.lot) for item in held])
+    price, finest = _ways_back(loadings, np.minimum(buy, sell), lot)
+    banded = np.isfinite(factors.lower) | np.isfinite(factors.upper)
+    factor_sd = np.sqrt(np.diag(factors.covariance))
     return HedgeProblem(
         exposure=exposure,
         target=factors.target,
         lower=factors.lower,
         upper=factors.upper,
-        reach=np.zeros(exposure.size),
+        reach=np.where(banded, finest, 0.0),
         loadings=loadings,
         covariance=factors.covariance,
         aversion=aversion,
-        penalty=_penalty(factors, risk, aversion * sd, loadings, np.minimum(buy, sell)),
+        penalty=risk.band_penalty * (price + max(aversion * sd, risk.risk_price) * factor_sd),
         buy_cost=buy,
         sell_cost=sell,
         max_buy=max_buy,
         max_sell=max_sell,
         free_size=column("free_size"),
         impact=column("impact"),
-        budget=float("inf") if limits.max_cost_usd is None else limits.max_cost_usd,
+        # The margin takes up the rounding of fees; the limit itself is checked on the charged costs.
+        budget=float("inf") if limits.max_cost_usd is None else 0.998 * limits.max_cost_usd,
     )
 
 
-def _penalty(
-    factors: Factors, risk: RiskModel, price_of_sd: float, loadings: FloatArray, cost: FloatArray
-) -> FloatArray:
-    sd = np.sqrt(np.diag(factors.covariance))
-    ratio = np.full(sd.size, 0.0)
-    for i in range(sd.size):
-        moving = loadings[i] != 0.0
+def _ways_back(loadings: FloatArray, cost: FloatArray, lot: FloatArray) -> tuple[FloatArray, FloatArray]:
+    # Per factor: USD per unit of exposure by the cheapest instrument, and the exposure of one lot of the
+    # finest among those that are not much dearer. A tiny loading at a high price is no way back.
+    price, finest = np.zeros(loadings.shape[0]), np.zeros(loadings.shape[0])
+    for i, load in enumerate(np.abs(loadings)):
+        moving = load > 0.0
         if moving.any():
-            # The cheapest among those that move this factor at all well: a tiny loading is no way back.
-            load = np.abs(loadings[i, moving])
-            strong = load >= 0.01 * load.max()
-            ratio[i] = float((cost[moving][strong] / load[strong]).min())
-    per_unit_risk = max(price_of_sd, risk.risk_price, 1e-6)
-    return np.asarray(risk.band_penalty * (np.maximum(ratio, 0.0) + per_unit_risk * sd), dtype=np.float64)
+            ratio = cost[moving] / load[moving]
+            price[i] = ratio.min()
+            finest[i] = (load * lot)[moving][ratio <= _NOT_MUCH_DEARER * ratio.min()].min()
+    return price, finest
 
 
 def _solve_in_lots(problem: HedgeProblem, grid: LotGrid) -> tuple[IntArray, Solution]:
-    per_lot = np.abs(problem.loadings) * grid.lot
-    # One lot of the finest instrument that moves a factor is as near as the market lets it come.
-    finest = np.min(np.where(per_lot > 0.0, per_lot, np.inf), axis=1, initial=np.inf)
-    banded = np.isfinite(problem.lower) | np.isfinite(problem.upper)
-    reach = np.where(banded & np.isfinite(finest), finest, 0.0)
-    reachable = replace(problem, reach=reach)
-    solution = solve(reachable)
+    solution = solve(problem)
     if solution.status is not SolverStatus.SOLVED:
         return np.zeros(grid.lot.size, dtype=np.int64), solution
-    return round_to_lots(reachable, solution.trades, grid), solution
+    return round_to_lots(problem, solution.trades, grid), solution
 
 
 def _legs(draft: _Draft, costs: CostModel) -> tuple[PlanLeg, ...]:
@@ -319,11 +319,8 @@ def _finish(
 
 def _missed(draft: _Draft, after: FloatArray) -> tuple[str, ...]:
     problem = draft.problem
-    lots = np.array([float(item.lot) for item in draft.held])
-    per_lot = np.abs(problem.loadings) * lots
-    finest = np.min(np.where(per_lot > 0.0, per_lot, np.inf), axis=1, initial=np.inf)
     # Less than a lot outside is as near as lots allow.
-    room = np.where(np.isfinite(finest), finest, 0.0) * (1.0 + 1e-9) + 1e-12
+    room = problem.reach * (1.0 + 1e-9) + 1e-12
     outside = band_violation(problem, after) > room
     return tuple(f"band {draft.factors.names[i]}" for i in np.flatnonzero(outside))
 
@@ -343,7 +340,7 @@ def _binding(draft: _Draft, legs: tuple[PlanLeg, ...], limits: HedgeLimits) -> t
             names.append(f"{'displayed size' if displayed else 'max_contracts'} of {instrument.key}")
     spent = sum(leg.cost.total_usd for leg in legs)
     smallest = np.min(np.minimum(problem.buy_cost, problem.sell_cost) * [float(i.lot) for i in draft.held])
-    if limits.max_cost_usd is not None and spent + 2.0 * float(smallest) >= 0.98 * limits.max_cost_usd:
+    if limits.max_cost_usd is not None and spent + 2.0 * float(smallest) >= 0.95 * limits.max_cost_usd:
         names.append("max_cost_usd")
     return tuple(names)
 

@@ -29,15 +29,13 @@ def leg_reason(problem: HedgeProblem, factors: Factors, contracts: FloatArray, r
     moved = problem.loadings[:, row] * contracts[row]
     after = problem.exposure + problem.loadings @ contracts
     gain = _gain_by_factor(problem, moved, after)
-    sd = np.sqrt(np.diag(problem.covariance))
-    main = int(np.argmax(np.where(moved != 0.0, gain, -np.inf)))
-    others = [int(i) for i in np.argsort(-np.abs(moved) * sd) if i != main]
+    order = np.argsort(-np.where(moved != 0.0, gain, -np.inf))
+    main, second = int(order[0]), int(order[1])
     text = (
         f"{factors.names[main]} {problem.exposure[main]:+.4g} -> {after[main]:+.4g} {factors.units[main]} "
         f"(leg {moved[main]:+.4g}); {_cost_rank(problem, factors, main, row, buys=contracts[row] > 0)}"
     )
-    second = others[0]
-    if abs(moved[second]) * sd[second] > 0.2 * abs(moved[main]) * sd[main]:
+    if moved[second] != 0.0 and gain[second] > 0.1 * gain[main]:
         text += f"; also {factors.names[second]} {moved[second]:+.4g}"
     return text
 

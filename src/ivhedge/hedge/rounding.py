@@ -15,7 +15,9 @@ from ivhedge.hedge.optimiser import HedgeProblem, band_violation, objective
 __all__ = ["LotGrid", "round_to_lots"]
 
 _MAX_MOVES = 200
+_MAX_PAIR_MOVES = 20
 _MAX_PAIR_STARTS = 12
+_SHARES = (1.0, 0.99, 0.97, 0.93, 0.85, 0.7, 0.5)
 _LEG_WORTH = 1e-3  # share of the plan's cost that one leg less may cost
 _SCALES = 4 ** np.arange(10)
 
@@ -63,7 +65,7 @@ def round_to_lots(problem: HedgeProblem, trades: FloatArray, grid: LotGrid) -> I
         return idle
     search = _Search(problem, grid, coarse=np.flatnonzero(np.abs(trades) > 0.25 * grid.lot))
     idle_value = search.value(idle)
-    for start in (search.clip(grid.snap(trades)), idle):
+    for start in (search.within_budget(trades), idle):
         lots = search.descend(start)
         if search.is_feasible(lots) and search.value(lots) < idle_value - 1e-9 * (1.0 + abs(idle_value)):
             return lots
@@ -94,6 +96,14 @@ class _Search:
         clipped = np.clip(lots, -self.max_sell, self.max_buy)
         return np.where(np.abs(clipped) < self.least, 0.0, clipped).astype(np.int64)
 
+    def within_budget(self, trades: FloatArray) -> IntArray:
+        # Rounding up may overspend; shrinking every leg alike keeps their proportions.
+        for share in _SHARES:
+            lots = self.clip(self.grid.snap(share * trades))
+            if self._cost(lots.astype(np.float64)).sum() <= self.problem.budget:
+                return lots
+        return np.zeros(trades.size, dtype=np.int64)
+
     def is_feasible(self, lots: IntArray) -> bool:
         problem = self.problem
         exposure = problem.exposure + self.per_lot @ lots
@@ -102,9 +112,11 @@ class _Search:
         return bool(inside) and bool(self._cost(lots.astype(np.float64)).sum() <= problem.budget)
 
     def descend(self, lots: IntArray) -> IntArray:
+        pairs = 0
         for _ in range(_MAX_MOVES):
             moved = self._single(lots)
-            moved = self._pair(lots) if moved is None else moved
+            if moved is None and pairs < _MAX_PAIR_MOVES:
+                moved, pairs = self._pair(lots), pairs + 1
             if moved is None:
                 break
             lots = moved
@@ -119,7 +131,7 @@ class _Search:
             start[j] = 0
             moved, spent = self._state(start)
             steps = self._steps(start, moved)
-            gains = self._gains(start, steps, moved, spent)
+            gains = self._gains(start, steps, moved, spent, self._budget(cost))
             gains[start == 0] = np.inf
             worth = _LEG_WORTH * float(cost.sum()) - self._change(exposure, cost, moved, spent)
             found = self._take(start, gains, steps, worth)
@@ -143,7 +155,9 @@ class _Search:
         outside = np.maximum(np.maximum(self.low[:, None] - exposure, exposure - self.high[:, None]), 0.0)
         return np.asarray(p.penalty @ band_violation(p, exposure) + self.fine @ outside)
 
-    def _gains(self, lots: IntArray, steps: FloatArray, exposure: FloatArray, cost: FloatArray) -> FloatArray:
+    def _gains(
+        self, lots: IntArray, steps: FloatArray, exposure: FloatArray, cost: FloatArray, budget: float
+    ) -> FloatArray:
         # Change of the objective for moving instrument j by steps[j, m] lots; (n, m).
         n, count = steps.shape
         gradient = self.risk_loadings.T @ (exposure - self.problem.target)
@@ -153,8 +167,11 @@ class _Search:
         after = lots[:, None] + steps
         spent = self._cost(after) - cost[:, None]
         gain = np.where(self._allowed(after) & (steps != 0.0), risk + penalty + spent, np.inf)
-        over = cost.sum() + spent > max(self.problem.budget, float(cost.sum()))
-        return np.where(over, np.inf, gain)
+        return np.where(cost.sum() + spent > budget, np.inf, gain)
+
+    def _budget(self, cost: FloatArray) -> float:
+        # Whoever is past the budget may at least not go further.
+        return max(self.problem.budget, float(cost.sum()))
 
     def _state(self, lots: IntArray) -> tuple[FloatArray, FloatArray]:
         return self.problem.exposure + self.per_lot @ lots, self._cost(lots.astype(np.float64))
@@ -162,7 +179,7 @@ class _Search:
     def _single(self, lots: IntArray) -> IntArray | None:
         exposure, cost = self._state(lots)
         steps = self._steps(lots, exposure)
-        gains = self._gains(lots, steps, exposure, cost)
+        gains = self._gains(lots, steps, exposure, cost, self._budget(cost))
         return self._take(lots, gains, steps, self._threshold(lots))
 
     def _steps(self, lots: IntArray, exposure: FloatArray) -> FloatArray:
@@ -205,7 +222,7 @@ class _Search:
                 moved, spent = self._state(start)
                 base = self._change(exposure, cost, moved, spent)
                 steps = self._steps(start, moved)
-                gains = self._gains(start, steps, moved, spent)
+                gains = self._gains(start, steps, moved, spent, self._budget(cost))
                 gains[j] = np.inf
                 found = self._take(start, gains, steps, threshold - base)
                 if found is not None and (best is None or base + gains.min() < best[0]):

@@ -94,6 +94,8 @@ def _repost(  # returns the number of entries it stands for
     if entry.kind is EntryKind.SETTLEMENT:
         ledger.settle(entry.ts_ns, instrument, entry.price, fee=-fee.amount, note=entry.note)
         return 2
+    if entry.note not in set(Liquidity):
+        raise LedgerError(f"journal entry {entry.seq}: expected maker or taker as note, found {entry.note!r}")
     fill = Fill(
         ts_ns=entry.ts_ns,
         instrument=instrument,

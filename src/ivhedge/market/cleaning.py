@@ -24,7 +24,8 @@ from ivhedge.pricing import black76_price
 __all__ = ["CleanedChain", "CleaningRules", "DropReason", "clean_chain"]
 
 _DOLLARS: Final = frozenset({"USD", "USDC", "USDT"})
-_FIELDS: Final = ("forward", "index", "mark", "mark_iv")
+_FIELDS: Final = ("forward", "index", "mark", "mark_iv", "bid_size", "ask_size")
+_MAY_BE_ZERO: Final = ("mark", "bid_size", "ask_size")
 _ROW: Final = "row"
 _KEY: Final = ("ts", "venue", "instrument_name")
 
@@ -89,8 +90,7 @@ class CleanedChain:
     chain : pl.DataFrame
         In `CHAIN_SCHEMA`; every price is finite and positive or null, every row has at least one side.
     drops : pl.DataFrame
-        ``reason, scope, count``; `scope` is ``row``, ``bid``, ``ask``, ``forward``, ``index``, ``mark`` or
-        ``mark_iv``.
+        ``reason, scope, count``; `scope` is ``row`` or the name of the column that was set to null.
     """
 
     chain: pl.DataFrame
@@ -206,11 +206,9 @@ def _null_bad_values(table: pl.DataFrame, rules: CleaningRules, tally: _Tally) -
     for name in bad:
         tally.add(found[name], name)
     table = table.with_columns(pl.when(found[name].is_null()).then(pl.col(name)).alias(name) for name in bad)
-    # A size without its price, or a size that is no number, is no size.
+    # A size without its price is no size.
     return table.with_columns(
-        pl.when(pl.col(side).is_not_null() & (pl.col(f"{side}_size") > 0))
-        .then(pl.col(f"{side}_size"))
-        .alias(f"{side}_size")
+        pl.when(pl.col(side).is_not_null()).then(pl.col(f"{side}_size")).alias(f"{side}_size")
         for side in ("bid", "ask")
     )
 
@@ -226,8 +224,10 @@ def _number_reasons(name: str) -> dict[DropReason, pl.Expr]:
 
 def _field_reasons() -> dict[str, dict[DropReason, pl.Expr]]:
     reasons = {name: _number_reasons(name) for name in _FIELDS}
-    # A mark of exactly 0 is what a venue shows for a worthless option: known, not missing.
-    del reasons["mark"][DropReason.ZERO]
+    # A mark of exactly 0 is what a venue shows for a worthless option: known, not missing. A size of 0 is
+    # known as well, and takes its side away.
+    for name in _MAY_BE_ZERO:
+        del reasons[name][DropReason.ZERO]
     return reasons
 
 
@@ -242,7 +242,10 @@ def _side_reasons(rules: CleaningRules) -> dict[str, dict[DropReason, pl.Expr]]:
     intrinsic = pl.when(is_call).then(1 - ratio).otherwise(ratio - 1).clip(lower_bound=0.0) * unit
     bid, ask = pl.col("bid"), pl.col("ask")
     too_cheap = ask < intrinsic - rules.intrinsic_slack * unit
-    no_size = {side: {DropReason.NO_SIZE: ~(pl.col(f"{side}_size") > 0)} for side in ("bid", "ask")}
+    no_size = {
+        side: {DropReason.NO_SIZE: pl.col(side).is_not_null() & (pl.col(f"{side}_size") == 0)}
+        for side in ("bid", "ask")
+    }
     return {
         "bid": _number_reasons("bid") | no_size["bid"] | {DropReason.OUTSIDE_BOUNDS: bid >= upper},
         "ask": _number_reasons("ask")

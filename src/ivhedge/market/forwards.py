@@ -54,6 +54,9 @@ class ForwardSettings:
         Fewer pairs give no parity forward.
     floor_bp : float
         Smallest standard error, basis points of the forward.
+    venue_share : float
+        A venue's own number is only as good as its option market keeps it: this share of the parity
+        forward's standard error is added (in squares) to the spread of the numbers shown.
     mark_error_bp : float
         Standard error of a future known by a mark or a last trade only, basis points.
     drift_vol : float
@@ -71,6 +74,7 @@ class ForwardSettings:
     max_pairs: int = 8
     min_pairs: int = 2
     floor_bp: float = 0.2
+    venue_share: float = 0.5
     mark_error_bp: float = 5.0
     drift_vol: float = 0.5
     band_slack_bp: float = 2.0
@@ -168,8 +172,8 @@ def estimate_forwards(
     A future and the venue's own forward are believed only inside the executable parity band (where there
     is one). Error bars: a two-sided future, half its spread over sqrt(3) and the lag of its stamp; parity,
     the scatter and width of its pairs; the venue's own forward, the robust spread of its values over the
-    rows of the expiry. Pooling weighs by inverse variance; the pooled error grows with the disagreement of
-    the venues.
+    rows of the expiry and a share of the parity error. Pooling weighs by inverse variance; the pooled
+    error grows with the disagreement of the venues.
     """
     settings = settings or ForwardSettings()
     ts_ns, underlying = single_moment(chain)
@@ -260,6 +264,10 @@ def _choose(
     for method, candidates in ((ForwardMethod.FUTURE, dated), (ForwardMethod.VENUE, own)):
         if key in candidates and not (pair and _is_outside(candidates[key].forward, pair, settings)):
             available[method] = candidates[key]
+    if pair is not None and ForwardMethod.VENUE in available:
+        shown = available[ForwardMethod.VENUE]
+        error = float(np.hypot(shown.std_error, settings.venue_share * pair.std_error))
+        available[ForwardMethod.VENUE] = _Candidate(forward=shown.forward, std_error=error)
     if pair is not None:
         error = max(pair.std_error, _floor(pair.forward, settings))
         available[ForwardMethod.PARITY] = _Candidate(forward=pair.forward, std_error=error)

@@ -76,7 +76,7 @@ def parity_forwards(chain: pl.DataFrame, *, max_pairs: int = 8) -> dict[tuple[st
     ends = np.append(starts[1:], pairs.low.size)
     return {
         (pairs.names[pairs.venue[a]], int(pairs.expiry_ns[a])): _estimate(
-            pairs.low[a:b], pairs.high[a:b], pairs.strike[a:b], max_pairs
+            pairs.low[a:b], pairs.mid[a:b], pairs.high[a:b], pairs.strike[a:b], max_pairs
         )
         for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
     }
@@ -91,6 +91,7 @@ class _Pairs:
     expiry_ns: IntArray
     strike: FloatArray
     low: FloatArray
+    mid: FloatArray
     high: FloatArray
 
 
@@ -109,8 +110,9 @@ def _pairs(chain: pl.DataFrame) -> _Pairs:
     for key in (strike, in_coin, expiry_ns, venue):
         match &= key[put] == key[call]
     put, call = put[match], call[match]
-    gaps = (bid[call] - ask[put], ask[call] - bid[put])
-    low, high = (_implied_forward(gap, strike[call], in_coin[call]) for gap in gaps)
+    cheap, dear = bid[call] - ask[put], ask[call] - bid[put]
+    gaps = (cheap, 0.5 * (cheap + dear), dear)
+    low, mid, high = (_implied_forward(gap, strike[call], in_coin[call]) for gap in gaps)
     usable = (low > 0) & (high >= low) & np.isfinite(high)
     call = call[usable]
     return _Pairs(
@@ -119,6 +121,7 @@ def _pairs(chain: pl.DataFrame) -> _Pairs:
         expiry_ns=expiry_ns[call],
         strike=strike[call],
         low=low[usable],
+        mid=mid[usable],
         high=high[usable],
     )
 
@@ -130,8 +133,10 @@ def _implied_forward(gap: FloatArray, strike: FloatArray, in_coin: BoolArray) ->
         return np.asarray(np.where(in_coin, strike / room, strike + gap))
 
 
-def _estimate(low: FloatArray, high: FloatArray, strike: FloatArray, max_pairs: int) -> ParityForward:
-    mid, half = 0.5 * (low + high), 0.5 * (high - low)
+def _estimate(
+    low: FloatArray, mid: FloatArray, high: FloatArray, strike: FloatArray, max_pairs: int
+) -> ParityForward:
+    half = 0.5 * (high - low)
     weight = 1.0 / np.maximum(half, 1e-6 * mid)
     first_guess = weighted_median(mid, weight)
     near = np.argsort(np.abs(np.log(strike / first_guess)), kind="stable")[:max_pairs]

@@ -5,7 +5,7 @@ import polars as pl
 
 from ivhedge.core.errors import UnknownInstrument
 from ivhedge.core.instruments import InstrumentKind, TickLadder
-from ivhedge.core.types import BoolArray, FloatArray
+from ivhedge.core.types import FloatArray
 from ivhedge.market.contracts import known_venues, load_contracts
 
 __all__ = ["tick_sizes"]
@@ -28,14 +28,12 @@ def tick_sizes(chain: pl.DataFrame, price: FloatArray) -> FloatArray:
     """
     ticks = np.zeros(chain.height)
     level = np.nan_to_num(price)
-    listed = [(v, u) for v in chain["venue"].unique() for u in chain["underlying"].unique()]
-    for venue, underlying in listed:
+    venues, coins = np.array(chain["venue"].to_list()), np.array(chain["underlying"].to_list())
+    for venue, underlying in sorted(set(zip(venues.tolist(), coins.tolist(), strict=True))):
         ladder = _ladder(venue, underlying)
         if ladder is None:
             continue
-        mine: BoolArray | slice = slice(None)
-        if len(listed) > 1:
-            mine = ((chain["venue"] == venue) & (chain["underlying"] == underlying)).to_numpy()
+        mine = (venues == venue) & (coins == underlying)
         starts = np.array([float(start) for start, _ in ladder.steps])
         sizes = np.array([float(tick) for _, tick in ladder.steps])
         ticks[mine] = sizes[np.searchsorted(starts, level[mine], side="right") - 1]

@@ -2,15 +2,13 @@
 
 from ivhedge.risk.attribution import (
     Attribution,
-    MarkStatus,
-    OptionMarks,
     attribute_futures,
     attribute_options,
     attribute_path,
-    mark_options,
 )
 from ivhedge.risk.exposure import EXPOSURE_NAMES, Exposures, exposures
 from ivhedge.risk.legs import LegStatus
+from ivhedge.risk.marks import MarkStatus, OptionMarks, mark_options
 from ivhedge.risk.scenarios import SmileDynamics, SpotVolMatrix, VolShock, spot_vol_matrix
 
 __all__ = [

@@ -17,7 +17,6 @@ A coin-settled option is expanded as c = V / F in coin.
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cache
 from typing import Final
 
@@ -26,62 +25,21 @@ import polars as pl
 
 from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.types import ArrayLike, BoolArray, FloatArray, StatusArray
-from ivhedge.pricing import black76_greeks, coin_greeks, implied_vol
+from ivhedge.pricing import black76_greeks, coin_greeks
+from ivhedge.risk.marks import OptionMarks
 
 __all__ = [
     "TERMS",
     "Attribution",
-    "MarkStatus",
-    "OptionMarks",
     "attribute_futures",
     "attribute_options",
     "attribute_path",
-    "mark_options",
 ]
 
 TERMS: Final = ("delta", "gamma", "theta", "vega", "vanna", "volga", "residual")
 _GREEKS = ("price", "delta", "gamma", "vega", "vanna", "volga")
 _COIN_GREEKS = ("price_coin", "c_F", "c_FF", "vega_coin", "vanna_coin", "volga_coin")
 DEFAULT_NODES: Final = 3
-
-
-class MarkStatus(IntEnum):
-    """Where the vol of a mark came from."""
-
-    OK = 0
-    SURFACE_VOL = 1
-    NO_VOL = 2
-    EXPIRED = 3
-
-    def describe(self) -> str:
-        """What it means."""
-        return (
-            "vol implied by the mark",
-            "the mark has no implied vol; the surface's vol stands in and the residual takes the gap",
-            "neither the mark nor the surface has a vol; the value change is all residual",
-            "at expiry; the value is the payoff",
-        )[self]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptionMarks:
-    """Marks of n options at one time.
-
-    Parameters
-    ----------
-    price : FloatArray, shape (n,)
-        In each option's settlement currency, per unit of underlying.
-    forward, vol, tau : FloatArray, shape (n,)
-        USD, decimal (NaN where the status says there is none), years.
-    status : StatusArray, shape (n,)
-        `MarkStatus` of each vol.
-    """
-
-    price: FloatArray
-    forward: FloatArray
-    vol: FloatArray
-    tau: FloatArray
-    status: StatusArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,53 +70,6 @@ class Attribution:
     def table(self) -> pl.DataFrame:
         """One row per leg, one column per term."""
         return pl.DataFrame({name: getattr(self, name) for name in (*TERMS, "total", "status")})
-
-
-def mark_options(
-    price: ArrayLike,
-    forward: ArrayLike,
-    strike: ArrayLike,
-    tau: ArrayLike,
-    is_call: ArrayLike,
-    is_coin: ArrayLike,
-    surface_vol: ArrayLike,
-) -> OptionMarks:
-    """Invert the marks of options, falling back on the surface's vol.
-
-    Parameters
-    ----------
-    price : array_like, shape (n,)
-        Marks per unit of underlying, in coin where `is_coin`, else USD.
-    forward, strike, tau : array_like, shape (n,)
-    is_call, is_coin : array_like of bool, shape (n,)
-    surface_vol : array_like, shape (n,)
-        Used where the mark has no implied vol (below intrinsic, say); may be NaN.
-
-    Raises
-    ------
-    DataError
-        If a price or forward is not finite, or a forward is not positive.
-    """
-    price, forward, strike, tau, fallback = np.broadcast_arrays(
-        *(np.asarray(a, dtype=np.float64) for a in (price, forward, strike, tau, surface_vol))
-    )
-    if not (np.isfinite(price).all() and np.isfinite(forward).all() and (forward > 0.0).all()):
-        raise DataError("expected finite marks and positive forwards to attribute P&L; mark every leg first")
-    coin = np.broadcast_to(np.asarray(is_coin, dtype=np.bool_), price.shape)
-    call = np.broadcast_to(np.asarray(is_call, dtype=np.bool_), price.shape)
-    alive = tau > 0.0
-    vol = np.full(price.shape, np.nan)
-    usd = np.where(coin, price * forward, price)
-    vol[alive] = implied_vol(usd[alive], forward[alive], strike[alive], tau[alive], call[alive])
-    usable = np.isfinite(fallback) & (fallback > 0.0)
-    status = np.where(
-        np.isfinite(vol), MarkStatus.OK, np.where(usable, MarkStatus.SURFACE_VOL, MarkStatus.NO_VOL)
-    )
-    status = np.where(alive, status, MarkStatus.EXPIRED)
-    vol = np.where(status == MarkStatus.SURFACE_VOL, fallback, vol)
-    return OptionMarks(
-        price=price.copy(), forward=forward.copy(), vol=vol, tau=tau.copy(), status=status.astype(np.uint8)
-    )
 
 
 def attribute_options(

@@ -15,7 +15,15 @@ import numpy as np
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.pricing.jit import njit
 
-__all__ = ["coordinates_of", "fit_slices", "map_jacobian", "map_slices", "minimise", "normal_equations"]
+__all__ = [
+    "coordinates_of",
+    "dense_checks",
+    "fit_slices",
+    "map_jacobian",
+    "map_slices",
+    "minimise",
+    "normal_equations",
+]
 
 RHO_LIMIT = 0.999
 CAP_MARGIN = 0.9999  # keeps slices strictly inside the butterfly domain
@@ -450,3 +458,37 @@ def fit_slices(
                     break
         params[s] = current
     return params
+
+
+@njit()
+def dense_checks(k: FloatArray, params: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Total variance, density factor g(k) and rise over the slice before, on the strikes of each slice.
+
+    `k` has shape (n, m), `params` (n, 3); the results have shapes (n, m), (n, m) and (n - 1, m). The rise
+    in row i compares slices i + 1 and i at the strikes of slice i + 1.
+    """
+    n, m = k.shape
+    variance, density, rise = np.empty((n, m)), np.empty((n, m)), np.empty((max(n - 1, 0), m))
+    for s in range(n):
+        theta, rho, psi = params[s, 0], params[s, 1], params[s, 2]
+        flat = theta * theta * (1.0 - rho * rho)
+        for i in range(m):
+            z = psi * k[s, i]
+            shifted = z + rho * theta
+            root = math.sqrt(shifted * shifted + flat)
+            w = 0.5 * (theta + rho * z + root)
+            inverse = 1.0 / root
+            slope = 0.5 * psi * (rho + shifted * inverse)
+            curvature = 0.5 * psi * psi * flat * inverse * inverse * inverse
+            tilt = 1.0 - 0.5 * k[s, i] * slope / w
+            variance[s, i] = w
+            density[s, i] = tilt * tilt - 0.25 * slope * slope * (1.0 / w + 0.25) + 0.5 * curvature
+        if s > 0:
+            before, skew, slant = params[s - 1, 0], params[s - 1, 1], params[s - 1, 2]
+            flat = before * before * (1.0 - skew * skew)
+            for i in range(m):
+                z = slant * k[s, i]
+                shifted = z + skew * before
+                w = 0.5 * (before + skew * z + math.sqrt(shifted * shifted + flat))
+                rise[s - 1, i] = variance[s, i] - w
+    return variance, density, rise

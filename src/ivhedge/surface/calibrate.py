@@ -52,7 +52,7 @@ class RobustSettings:
     tukey: float = 4.685
     huber_rounds: int = 2
     max_rounds: int = 12
-    max_iterations: int = 8
+    max_iterations: int = 6
     weight_tolerance: float = 5e-3
     prior_strength: float = 0.05
     use_twin: bool = False
@@ -264,8 +264,8 @@ def _smoothed(params: FloatArray) -> FloatArray:
 
 
 def _rolling_median(values: FloatArray) -> FloatArray:
-    padded = np.pad(values, 2, constant_values=np.nan)
-    return np.asarray(np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5)
+    return np.asarray(np.sort(windows, axis=1)[:, 2])
 
 
 def _ascending(values: FloatArray) -> FloatArray:

@@ -27,6 +27,8 @@ import numpy as np
 from ivhedge.core.errors import ArbitrageError, ConfigError, DataError
 from ivhedge.core.types import ArrayLike, FloatArray
 from ivhedge.core.units import NS_PER_YEAR, year_fraction
+from ivhedge.pricing.jit import jit_available
+from ivhedge.surface._kernels import dense_checks
 from ivhedge.surface.base import VolSurface
 from ivhedge.surface.essvi import EssviSurface
 
@@ -182,22 +184,17 @@ def certify(
     deviations = np.sqrt(np.asarray(surface.total_variance(0.0, taus)))
     if not (np.isfinite(deviations) & (deviations > 0.0)).all():
         raise DataError("expected positive at-the-money total variance at every expiry of the surface")
-    found: list[Violation] = []
-    exact = isinstance(surface, DifferentiableSurface)
     k = deviations[:, None] * grid[None, :]
-    if isinstance(surface, DifferentiableSurface):
-        w, slope, curvature = surface.derivatives(k, taus[:, None])
+    if isinstance(surface, EssviSurface) and jit_available():
+        w, density, rise = dense_checks(k, np.column_stack(surface.slice_parameters(taus)))
     else:
-        w, slope, curvature = _stencil(surface, k, taus, grid)
-    found += _not_finite(surface, taus, k, w)
-    density = density_factor(k, w, slope, curvature)
-    tolerance = EXACT_TOLERANCE if exact else NUMERIC_TOLERANCE
+        w, density, rise = _numpy_checks(surface, k, taus, grid)
+    tolerance = EXACT_TOLERANCE if isinstance(surface, DifferentiableSurface) else NUMERIC_TOLERANCE
+    found = _not_finite(surface, taus, k, w)
     found += _breaches(surface, "butterfly", taus, k, density, tolerance)
-    earlier, later = k[1:], w[1:]
-    rise = later - surface.total_variance(earlier, taus[:-1, None])
     # Relative to the variance compared: rounding of a far wing is no arbitrage.
-    found += _breaches(surface, "calendar", taus[1:], k[1:], rise, 1e-12 * np.maximum(later, 1.0))
-    max_slope, wing = _wings(surface, taus, k, slope)
+    found += _breaches(surface, "calendar", taus[1:], k[1:], rise, 1e-12 * np.maximum(w[1:], 1.0))
+    max_slope, wing = _wings(surface, taus, k, w)
     found += wing
     proven = isinstance(surface, EssviSurface) and _essvi_sufficient(surface)
     return ArbitrageCertificate(
@@ -228,6 +225,18 @@ def _strikes_in_sd(n_strikes: int, half_width_sd: float) -> FloatArray:
     near = np.linspace(-half_width_sd, half_width_sd, n_strikes)
     far = np.geomspace(half_width_sd, max(FAR_SD, 2.0 * half_width_sd), FAR_STRIKES + 1)[1:]
     return np.concatenate((-far[::-1], near, far))
+
+
+def _numpy_checks(
+    surface: VolSurface, k: FloatArray, taus: FloatArray, grid: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Total variance, density factor and rise over the time before: the twin of `dense_checks`."""
+    if isinstance(surface, DifferentiableSurface):
+        w, slope, curvature = surface.derivatives(k, taus[:, None])
+    else:
+        w, slope, curvature = _stencil(surface, k, taus, grid)
+    rise = w[1:] - surface.total_variance(k[1:], taus[:-1, None])
+    return w, density_factor(k, w, slope, curvature), rise
 
 
 def _stencil(
@@ -298,14 +307,15 @@ def _not_finite(surface: VolSurface, taus: FloatArray, k: FloatArray, w: FloatAr
 
 
 def _wings(
-    surface: VolSurface, taus: FloatArray, k: FloatArray, slope: FloatArray
+    surface: VolSurface, taus: FloatArray, k: FloatArray, w: FloatArray
 ) -> tuple[float, list[Violation]]:
-    """Wing slopes per time: exact for eSSVI, else at the two farthest strikes."""
+    """Wing slopes per time: exact for eSSVI, else between the two farthest strikes of each side."""
     if isinstance(surface, EssviSurface):
         _, rho, psi = surface.slice_parameters(taus)
         left, right = 0.5 * psi * (1.0 - rho), 0.5 * psi * (1.0 + rho)
     else:
-        left, right = -slope[:, 0], slope[:, -1]
+        left = -(w[:, 1] - w[:, 0]) / (k[:, 1] - k[:, 0])
+        right = (w[:, -1] - w[:, -2]) / (k[:, -1] - k[:, -2])
     found = []
     for side, slopes in ((-np.inf, left), (np.inf, right)):
         found += [

@@ -1,10 +1,13 @@
 """Perpetuals and dated futures of one venue."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ivhedge.core.instruments import InstrumentKind
+from ivhedge.core.instruments import InstrumentKind, Settlement
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.core.units import NS_PER_SECOND
+from ivhedge.market.contracts import ContractSpec
 from ivhedge.market.simulator.listing import expiry_label
 from ivhedge.market.simulator.quotes import QuoteColumns, quoted_sizes
 from ivhedge.market.simulator.venues import VenueProfile, round_to_ticks
@@ -15,6 +18,13 @@ FUNDING_CAP_8H = 0.005
 """Largest funding per 8 hours, as a fraction, either way."""
 PERPETUAL_EXPIRY = -1
 """Stands for "no expiry" in integer columns; becomes null in the table."""
+
+
+def _value_usd(specs: Sequence[ContractSpec], mark: FloatArray) -> FloatArray:
+    """USD value of one contract of each product."""
+    multiplier = np.array([float(spec.multiplier) for spec in specs])
+    in_coin = np.array([spec.settlement is Settlement.COIN for spec in specs])
+    return np.where(in_coin, multiplier, multiplier * mark)
 
 
 def quote_futures(
@@ -57,7 +67,10 @@ def quote_futures(
     half = profile.futures_half_spread * np.exp(profile.spread_noise * rng.standard_normal(mark.size))
     kinds = [InstrumentKind.PERPETUAL] + [InstrumentKind.FUTURE] * dated.size
     specs = [profile.spec(kind, underlying) for kind in kinds]
-    sizes = quoted_sizes(profile, rng, mark.size) * np.array([float(spec.lot) for spec in specs])
+    lots = np.array([float(spec.lot) for spec in specs])
+    sizes = lots * quoted_sizes(
+        profile, rng, mark.size, profile.futures_size_usd / (lots * _value_usd(specs, mark))
+    )
     sides = {}
     for name, sign, up in (("bid", -1.0, False), ("ask", 1.0, True)):
         prices = mark * (1.0 + sign * half)

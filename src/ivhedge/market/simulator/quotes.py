@@ -84,9 +84,15 @@ def draw_options(
     )
 
 
-def quoted_sizes(profile: VenueProfile, rng: np.random.Generator, count: int) -> FloatArray:
-    """Sizes of `count` bids and asks in whole lots, at least one; shape (2, count)."""
-    lots = profile.size_lots * np.exp(profile.size_sigma * rng.standard_normal((2, count)))
+def quoted_sizes(
+    profile: VenueProfile, rng: np.random.Generator, count: int, median_lots: FloatArray | float | None = None
+) -> FloatArray:
+    """Sizes of `count` bids and asks in whole lots, at least one; shape (2, count).
+
+    `median_lots` is the profile's `size_lots` unless given.
+    """
+    median = profile.size_lots if median_lots is None else median_lots
+    lots = median * np.exp(profile.size_sigma * rng.standard_normal((2, count)))
     return np.asarray(np.maximum(np.round(lots), 1.0), dtype=np.float64)
 
 

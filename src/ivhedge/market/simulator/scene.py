@@ -269,7 +269,7 @@ def _open_interest(scene: Scene, order: _Order, streams: Streams) -> FloatArray:
     keys = (scene.listing.expiry_ns[order.rows], cents, order.is_call.astype(np.int64))
     uniform = streams.uniforms("open interest", profile.name, underlying, keys=keys)
     lot = float(profile.spec(InstrumentKind.OPTION, underlying).lot)
-    return np.asarray(np.round(-np.log(uniform) * _OPEN_INTEREST_LOTS) * round(lot, 8), dtype=np.float64)
+    return np.asarray(np.round(np.round(-np.log(uniform) * _OPEN_INTEREST_LOTS) * lot, 8), dtype=np.float64)
 
 
 @lru_cache(maxsize=65_536)

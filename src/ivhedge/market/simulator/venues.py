@@ -77,7 +77,7 @@ class VenueProfile:
     outages : tuple of Outage
         Planned ones, on top.
     size_lots, size_sigma : float
-        Median and log standard deviation of quoted sizes, in lots.
+        Median and log standard deviation of quoted option sizes, in lots.
     index_basis, index_basis_std, index_basis_halflife_hours : float
         The venue's index over the common one, as a fraction: mean, standard deviation, memory. The
         stablecoin basis of dollar venues.
@@ -85,6 +85,8 @@ class VenueProfile:
         Standard deviation of the error of the published forward, as a fraction.
     futures_half_spread : float
         As a fraction of the price.
+    futures_size_usd : float
+        Median size displayed on each side of a future or perpetual.
     funding_noise : float
         Standard deviation of the venue's own part of the perpetual premium.
     dated_futures : bool
@@ -120,6 +122,7 @@ class VenueProfile:
     index_basis_halflife_hours: float = 24.0
     forward_noise: float = 2.0e-5
     futures_half_spread: float = 1.0e-4
+    futures_size_usd: float = 400_000.0
     funding_noise: float = 2.0e-5
     dated_futures: bool = True
 
@@ -147,6 +150,7 @@ class VenueProfile:
                 "stale_age_seconds",
                 "latency_ms",
                 "size_lots",
+                "futures_size_usd",
                 "index_basis_halflife_hours",
                 "outage_mean_snapshots",
             )

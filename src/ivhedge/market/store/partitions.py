@@ -61,14 +61,25 @@ def partition_path(root: Path, venue: str, underlying: str, date: str) -> Path:
 
 
 def write_atomically(table: pl.DataFrame, path: Path) -> None:
-    """Write a Parquet file so that `path` holds either its old or its new content, whatever happens."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a Parquet file so that `path` holds either its old or its new content, whatever happens.
+
+    Raises
+    ------
+    DataError
+        If the disk refuses, for instance because it is full.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         table.write_parquet(temporary, compression="zstd", statistics=True)
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+    except (OSError, pl.exceptions.PolarsError) as exc:
+        raise DataError(
+            f"{path}: expected to write {table.height} rows, found {exc}; what was there before still is: "
+            "free the disk or fix the permissions and repeat"
+        ) from exc
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -92,11 +103,10 @@ def ingest_table(root: Path, table: pl.DataFrame, schema: Mapping[str, pl.DataTy
     unique = rows.unique(_KEY, keep="last", maintain_order=True)
     dated = unique.with_columns(date=pl.col("ts").dt.strftime("%Y-%m-%d"))
     added = replaced = 0
-    parts = dated.partition_by(list(_COLUMNS), maintain_order=True, as_dict=True)
+    grouped = dated.partition_by(list(_COLUMNS), maintain_order=True, as_dict=True)
+    parts = {partition_path(root, *map(str, key)): part.drop("date") for key, part in grouped.items()}
     with _locked(root):
-        for (venue, underlying, date), part in parts.items():
-            path = partition_path(root, str(venue), str(underlying), str(date))
-            new = part.drop("date")
+        for path, new in parts.items():
             old = _existing(path, schema)
             kept = old.join(new, on=_KEY, how="anti")
             merged = pl.concat([kept, new]).sort("ts", "instrument_name", maintain_order=True)

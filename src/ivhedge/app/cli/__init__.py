@@ -1,0 +1,67 @@
+"""The command line.
+
+`--help` and errors stay light: what is heavy is imported by the command that needs it.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from ivhedge import __version__
+from ivhedge.app.cli import backtest, book, demo, doctor, fit, store
+from ivhedge.app.cli.output import report_error
+from ivhedge.core.errors import IvHedgeError
+
+__all__ = ["app", "main"]
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="ivhedge",
+    help="Implied-volatility hedging for crypto options: surface, risk, hedge plan, honest replay.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("fit")(fit.fit)
+app.command("risk")(book.risk)
+app.command("plan")(book.plan)
+app.command("backtest")(backtest.backtest)
+app.command("report")(backtest.report)
+app.add_typer(store.app, name="store")
+app.command("doctor")(doctor.doctor)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Implied-volatility hedging for crypto options: surface, risk, hedge plan, honest replay."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its documented code (see docs/conventions.md)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments, standalone_mode=True)
+    except IvHedgeError as exc:
+        report_error(exc, as_json="--json" in arguments)
+        sys.exit(exc.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was already written is intact", err=True)
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone (`ivhedge ... | head`); there is nobody left to tell.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.exit(0)

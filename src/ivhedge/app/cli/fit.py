@@ -1,0 +1,42 @@
+"""`ivhedge fit`: one snapshot's certified surface."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ivhedge.app.cli.output import console, emit_json
+from ivhedge.app.cli.sources import AsJson, At, Chains, Underlying, load_snapshot
+from ivhedge.core.units import format_ns
+
+__all__ = ["fit"]
+
+
+def fit(
+    chains: Chains,
+    underlying: Underlying = None,
+    at: At = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write smiles, residuals and certificate here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit an arbitrage-free surface to one snapshot and show how good it is."""
+    from ivhedge.app.views import fit_to_dict, fit_view
+    from ivhedge.report import fit_tables, write_fit_report
+    from ivhedge.surface import fit_surface
+
+    snapshot = load_snapshot(chains, underlying, at)
+    fitted = fit_surface(snapshot.chain, futures=snapshot.futures)
+    view = fit_view(snapshot, fitted)
+    screen = console(as_json=as_json)
+    if as_json:
+        emit_json(fit_to_dict(snapshot, fitted))
+    else:
+        screen.print(f"{snapshot.underlying} at {format_ns(snapshot.ts_ns)} UTC")
+        for table in fit_tables(view):
+            screen.print(table)
+    if html is not None:
+        write_fit_report(view, html)
+        screen.print(f"wrote {html}")
+    fitted.certificate.require()

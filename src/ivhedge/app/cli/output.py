@@ -1,0 +1,58 @@
+"""What a command prints: tables and progress for people, or one JSON value on standard output."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ivhedge.core.errors import IvHedgeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "emit_json", "plain", "progress_bar", "report_error"]
+
+
+def console(*, as_json: bool = False) -> "Console":
+    """Console for people; on standard error when standard output belongs to JSON."""
+    from rich.console import Console
+
+    return Console(stderr=as_json)
+
+
+def plain(value: object) -> object:
+    """Bring a table's value to JSON: times as text, what is not finite as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def emit_json(value: Mapping[str, object]) -> None:
+    """Print one JSON value on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2, default=str) + "\n")
+
+
+def report_error(error: IvHedgeError, *, as_json: bool) -> None:
+    """Tell what went wrong: a line on standard error, and a JSON value if that was asked for."""
+    kind = type(error).__name__
+    if as_json:
+        emit_json({"error": {"kind": kind, "message": str(error), "exit_code": error.exit_code}})
+    sys.stderr.write(f"{kind}: {error}\n")
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None, target: "Console") -> Iterator[Callable[[int], None]]:
+    """Show a progress bar while work goes on; yields a function that takes the number done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=target, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, completed=done)
