@@ -253,3 +253,10 @@ def test_a_mirrored_book_gives_a_mirrored_plan(legs):
     # The ladder rounds a buy up and a sell down, which costs at most a tick: a fraction of a lot of delta.
     bought = sum(leg.quantity for leg in one.legs)
     assert abs(bought + sum(leg.quantity for leg in other.legs)) <= max(2, abs(bought) * Decimal("0.01"))
+
+
+def test_a_band_that_hardly_anything_moves_is_solved_in_another_scale():
+    # Gamma in coin is moved by futures only through their own small convexity: a steep penalty.
+    limits = HedgeLimits(delta=Band.around(0.2), gamma_1pct=Band.around(0.05), allowed_kinds=FUTURES)
+    result = plan(book_of((OPTIONS[1], "-3.5")), limits, risk=RiskModel(aversion=1e-6))
+    assert result.status is not PlanStatus.SOLVER_FAILED

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ivhedge.core.errors import ConfigError, DataError, EmptyData, UnknownInstrument
@@ -19,6 +19,7 @@ def only(frame: pl.DataFrame) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("settlement", "venue"), [("coin", "deribit"), ("usd", "dune")])
+@settings(deadline=None)  # the first call compiles the price kernel
 @given(forward=st.floats(50_000, 150_000), vol=st.floats(0.2, 1.5))
 def test_parity_gives_back_the_forward(make_chain, settlement, venue, forward, vol):
     chain = make_chain(forward=forward, vol=vol, settlement=settlement, venue=venue, half_spread=0.001)
@@ -108,9 +109,9 @@ def test_future_known_by_an_old_mark_only_does_not(make_chain, make_future):
     ],
 )
 def test_unusable_futures_are_passed_over(make_chain, make_future, wrong):
-    settings = ForwardSettings(methods=(ForwardMethod.FUTURE,))
+    only_futures = ForwardSettings(methods=(ForwardMethod.FUTURE,))
     with pytest.raises(EmptyData, match="forward column, a future or a two-sided"):
-        estimate_forwards(make_chain(), make_future(**wrong), settings=settings)
+        estimate_forwards(make_chain(), make_future(**wrong), settings=only_futures)
 
 
 def test_venues_are_pooled_by_inverse_variance(make_chain):
@@ -118,8 +119,8 @@ def test_venues_are_pooled_by_inverse_variance(make_chain):
     far = make_chain(venue="aurora", half_spread=0.0005).with_columns(
         pl.Series("forward", [90_030.0 + 10 * (i % 3) for i in range(14)])
     )
-    settings = ForwardSettings(methods=(ForwardMethod.VENUE,), band_slack_bp=50.0)
-    curve = estimate_forwards(pl.concat([near, far]), settings=settings)
+    trusting = ForwardSettings(methods=(ForwardMethod.VENUE,), band_slack_bp=50.0)
+    curve = estimate_forwards(pl.concat([near, far]), settings=trusting)
     assert curve.table.height == 2
     pooled = curve.forward_of(curve_expiry(near))
     assert 90_000 < pooled < 90_010

@@ -36,8 +36,9 @@ def test_exact_quotes_give_back_their_slices(noisy: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("outliers", [0.0, 0.05, 0.2])
 @pytest.mark.parametrize(
     ("model", "limit"),
-    # Measured 0.0009, 0.0024 and 0.0070; Bates at 1–3 days is jump-shaped, beyond any eSSVI slice.
-    [("essvi", 0.0015), ("heston", 0.0035), ("bates", 0.010)],
+    # Measured over 16 seeds: at most 0.0017, 0.0021 and 0.0081. Heston and Bates lie outside the family;
+    # Bates at 1–3 days is jump-shaped, beyond any eSSVI slice.
+    [("essvi", 0.0022), ("heston", 0.0030), ("bates", 0.0095)],
 )
 def test_outliers_do_not_move_the_surface(
     noisy: Callable[..., Any], model: str, limit: float, outliers: float

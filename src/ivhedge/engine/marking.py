@@ -11,7 +11,7 @@ from ivhedge.core.types import FloatArray, StatusArray
 from ivhedge.engine.board import QuoteBoard
 from ivhedge.ledger import option_payoff
 from ivhedge.pricing import black76_price
-from ivhedge.risk.attribution import (
+from ivhedge.risk import (
     Attribution,
     MarkStatus,
     OptionMarks,

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _TOLERANCE = 1e-6
-_ITERATIONS = 250
+_ITERATIONS = 100
 _NO_BOUND = 1e30  # what the solver takes for no bound
 
 
@@ -194,12 +194,24 @@ class _Scaling:
 def _solve_scaled(
     problem: HedgeProblem, usable: IntArray, sd: FloatArray, reach: FloatArray, scale: float
 ) -> Solution:
+    trade, factor = scale / reach, sd / scale
+    cheapest = np.minimum(problem.buy_cost[usable], problem.sell_cost[usable]) * trade
+    sides = np.concatenate(_sides(problem))
+    steepest = float((problem.penalty[sides] / factor[sides]).max(initial=0.0))
+    unit = max(problem.aversion * scale**2, float(np.median(cheapest)), 1e-12)
+    # A steep penalty beside small costs is hard in one scale and easy in another; the problem is the same.
+    tries = [unit, float(np.sqrt(unit * max(steepest, unit))), max(steepest, unit)]
+    for money in dict.fromkeys(tries):
+        scaling = _Scaling(usable=usable, trade=trade, factor=factor, scale=scale, unit=money)
+        solution = _solve_once(problem, scaling, sd)
+        if solution.status is SolverStatus.SOLVED:
+            break
+    return solution
+
+
+def _solve_once(problem: HedgeProblem, scaling: _Scaling, sd: FloatArray) -> Solution:
     import piqp
 
-    trade = scale / reach
-    cheapest = np.minimum(problem.buy_cost[usable], problem.sell_cost[usable]) * trade
-    unit = max(problem.aversion * scale**2, float(np.median(cheapest)), 1e-12)
-    scaling = _Scaling(usable=usable, trade=trade, factor=sd / scale, scale=scale, unit=unit)
     solver = piqp.SparseSolver()
     solver.settings.max_iter = _ITERATIONS
     solver.setup(*_quadratic(problem, scaling, sd), *_rows(problem, scaling), *_bounds(problem, scaling))

@@ -237,7 +237,10 @@ def _cold_start(
     settings: RobustSettings,
 ) -> tuple[FloatArray, FloatArray]:
     packed = (quotes.log_moneyness, quotes.vol, quotes.weight, quotes.offsets, quotes.taus)
-    fitted = kernels.fit_slices(atm, *packed, prior, settings.min_scale, 4)
+    # A generic prior worth one quote keeps a slice of many outliers from a flat smile at the edge of rho.
+    generic = prior.copy()
+    generic[:, 1], generic[:, 3] = 1.0 / 0.25, 1.0 / (0.25 * prior[:, 2] ** 2)
+    fitted = kernels.fit_slices(atm, *packed, generic, settings.min_scale, 4)
     thin = np.diff(quotes.offsets) < FULL_SLICE
     if thin.any() and not thin.all():
         # Thin slices lean on the median shape of the full ones instead of the generic one.
@@ -264,8 +267,11 @@ def _smoothed(params: FloatArray) -> FloatArray:
 
 
 def _rolling_median(values: FloatArray) -> FloatArray:
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5)
-    return np.asarray(np.sort(windows, axis=1)[:, 2])
+    # At the ends the window stops instead of repeating an end value, which may be the wild one.
+    width = min(5, values.size)
+    first = np.clip(np.arange(values.size) - width // 2, 0, values.size - width)
+    windows = values[first[:, None] + np.arange(width)]
+    return np.asarray(np.sort(windows, axis=1)[:, (width - 1) // 2])
 
 
 def _ascending(values: FloatArray) -> FloatArray:
@@ -298,7 +304,7 @@ def _atm_vols(quotes: PackedQuotes) -> FloatArray:
     atm = np.empty(quotes.taus.size)
     for s in range(atm.size):
         part = slice(int(quotes.offsets[s]), int(quotes.offsets[s + 1]))
-        vol, weight = quotes.vol[part], quotes.weight[part]
+        vol, weight = quotes.vol[part], quotes.weight[part] ** 2
         near = np.argsort(np.abs(quotes.log_moneyness[part]), kind="stable")[: max(5, vol.size // 5)]
         order = near[np.argsort(vol[near], kind="stable")]
         share = np.cumsum(weight[order])
@@ -334,9 +340,16 @@ def _scales(quotes: PackedQuotes, errors: FloatArray, settings: RobustSettings) 
     quotes cannot call its own outliers normal.
     """
     absolute = np.abs(errors)
-    overall = max(1.4826 * float(np.median(absolute)), settings.min_scale)
-    counts = np.diff(quotes.offsets)
-    ordered = absolute[np.lexsort((absolute, quotes.owner))]
-    medians = 1.4826 * ordered[quotes.offsets[:-1] + counts // 2]
-    own = np.where(counts >= FULL_SLICE, np.clip(medians, overall, 3.0 * overall), overall)
-    return np.repeat(own, counts)
+    information = quotes.weight**2
+    by_size = np.argsort(absolute, kind="stable")
+    half = np.searchsorted(np.cumsum(information[by_size]), 0.5 * information.sum())
+    # Medians by information: a crowd of wide quotes does not set the scale for the tight ones.
+    overall = max(1.4826 * float(absolute[by_size[half]]), settings.min_scale)
+    own = np.full(quotes.taus.size, overall)
+    for s in np.flatnonzero(np.diff(quotes.offsets) >= FULL_SLICE):
+        part = slice(int(quotes.offsets[s]), int(quotes.offsets[s + 1]))
+        order = np.argsort(absolute[part], kind="stable")
+        cumulated = np.cumsum(information[part][order])
+        median = absolute[part][order[int(np.searchsorted(cumulated, 0.5 * cumulated[-1]))]]
+        own[s] = min(max(1.4826 * float(median), overall), 3.0 * overall)
+    return np.repeat(own, np.diff(quotes.offsets))

@@ -44,7 +44,7 @@ class SelectionRules:
     max_relative_half_spread : float
         Widest half-spread, as a fraction of the quote's own vol.
     max_weight_ratio : float
-        The weight of a vol error is capped at this multiple of its expiry's median.
+        The weight of a vol error is capped at this multiple of the median of its venue and expiry.
     max_staleness_half_lives : float
         Quotes whose age has cost them more half-lives of weight are left out.
     """
@@ -169,22 +169,30 @@ def _weights(quotes: QuoteVols, rows: IntArray, offsets: IntArray, rules: Select
     names, venue = np.unique(np.array(quotes.venue)[rows], return_inverse=True)
     for s in range(offsets.size - 1):
         part = slice(int(offsets[s]), int(offsets[s + 1]))
+        for v in range(names.size):
+            # Within a venue: a crowd of wide quotes elsewhere says nothing about what is ordinary here.
+            mine = np.flatnonzero(venue[part] == v) + part.start
+            if mine.size:
+                weight[mine] = np.minimum(weight[mine], rules.max_weight_ratio**2 * np.median(weight[mine]))
         if names.size > 1:
             weight[part] *= _venue_balance(weight[part], venue[part], names.size)
-        limit = rules.max_weight_ratio**2 * float(np.median(weight[part]))
-        weight[part] = np.minimum(weight[part], limit)
     return np.asarray(np.sqrt(weight))
 
 
 def _venue_balance(weight: FloatArray, venue: IntArray, n_venues: int) -> FloatArray:
-    """Factors that keep every venue at or below the information of the tightest fresh one."""
+    """Factors by which many quotes buy a wider or staler venue no influence.
+
+    A venue whose typical quote carries a quarter of the information of the tightest fresh venue's carries at
+    most a quarter of its information in all, however many strikes it quotes.
+    """
     counts = np.bincount(venue, minlength=n_venues)
     information = np.bincount(venue, weights=weight, minlength=n_venues)
     typical = np.array([np.median(weight[venue == v]) if counts[v] else 0.0 for v in range(n_venues)])
     best = int(np.argmax(typical))
     # A venue with a handful of tight quotes leaves the others enough for a smile of their own.
     standard = max(float(information[best]), FULL_SLICE * float(typical[best]))
-    factor = np.minimum(1.0, standard / np.maximum(information, 1e-300))
+    allowed = standard * typical / typical[best]
+    factor = np.minimum(1.0, allowed / np.maximum(information, 1e-300))
     return np.asarray(factor[venue])
 
 

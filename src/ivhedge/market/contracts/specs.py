@@ -88,12 +88,12 @@ def load_contracts(venue: str) -> VenueContracts:
     for name, products in document.items():
         if name in _META:
             continue
-        kind = InstrumentKind(name)
+        kind = _kind(name, venue)
         shared = _table(defaults.get(name, {}), f"{venue}: defaults.{name}")
         for underlying, own in _table(products, f"{venue}: {name}").items():
             where = f"{venue}: {name}.{underlying}"
             specs[kind, underlying] = _spec({**shared, **_table(own, where)}, underlying, where)
-    return VenueContracts(venue=venue, as_of=str(document["as_of"]), specs=specs)
+    return VenueContracts(venue=venue, as_of=str(document.get("as_of", "undated")), specs=specs)
 
 
 def _document(venue: str) -> _Table:
@@ -106,6 +106,14 @@ def _document(venue: str) -> _Table:
     document: _Table = tomllib.loads(file.read_text(encoding="utf-8"))
     parent = document.get("extends")
     return {**_document(str(parent)), **document} if parent is not None else document
+
+
+def _kind(name: str, venue: str) -> InstrumentKind:
+    try:
+        return InstrumentKind(name)
+    except ValueError as exc:
+        known = [*_META, *(kind.value for kind in InstrumentKind)]
+        raise ConfigError(f"{venue}: expected one of {known}, found {name!r}") from exc
 
 
 def _table(value: object, where: str) -> _Table:
