@@ -62,13 +62,9 @@ class Bookkeeper:
         ]
         return [replace(order, contracts=filled) for order, filled in possible if filled != 0]
 
-    def own(self, underlying: str, now_ns: int) -> frozenset[str]:
-        """Keys of the book's own contracts on an underlying that have not expired."""
-        return frozenset(
-            key
-            for key, item in self._own.items()
-            if item.underlying == underlying and (item.expiry_ns or 0) > now_ns
-        )
+    def own(self, now_ns: int) -> frozenset[str]:
+        """Keys of the book's own contracts that have not expired."""
+        return frozenset(key for key, item in self._own.items() if (item.expiry_ns or 0) > now_ns)
 
     def left_over(self) -> tuple[str, ...]:
         """What was asked for and is not on, in words."""

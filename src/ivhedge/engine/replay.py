@@ -25,21 +25,16 @@ from ivhedge.core.units import format_ns
 from ivhedge.engine.account import Account, SettlementLookup
 from ivhedge.engine.board import QuoteBoard, with_perpetual
 from ivhedge.engine.bookkeeper import Bookkeeper
+from ivhedge.engine.caveats import assumptions_of, warnings_of
 from ivhedge.engine.diagnostics import FitRecorder
 from ivhedge.engine.funding import FundingRates
+from ivhedge.engine.hedger import Hedger
 from ivhedge.engine.outcome import build_result
-from ivhedge.engine.policies import allowed_kinds, terms_of
 from ivhedge.engine.result import BacktestResult
 from ivhedge.engine.settlement import SettlementPrices
-from ivhedge.engine.spec import BookSpec, PolicyKind, PolicySpec, ReplayConfig
+from ivhedge.engine.spec import BookSpec, PolicySpec, ReplayConfig
 from ivhedge.hedge import (
     CostModel,
-    HedgeState,
-    InstrumentRules,
-    PlanStatus,
-    RiskModel,
-    hedge_market,
-    plan_hedge,
 )
 from ivhedge.ledger import exact_decimal, load_fees
 from ivhedge.market import MarketSnapshot, instrument_from_name
@@ -113,9 +108,9 @@ class _Run:
     config: ReplayConfig
     settlements: SettlementPrices
     accounts: dict[str, Account] = field(default_factory=dict)
-    states: dict[tuple[str, str], int] = field(default_factory=dict)
     keeper: Bookkeeper = field(init=False)
     costs: CostModel = field(init=False)
+    hedger: Hedger = field(init=False)
     recorder: FitRecorder = field(default_factory=FitRecorder)
     rates: dict[str, FundingRates] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -124,9 +119,7 @@ class _Run:
     failed_fits: list[str] = field(default_factory=list)
     n_snapshots: int = 0
     first_ns: int | None = None
-    funded: set[str] = field(default_factory=set)
     previous: QuoteBoard | None = None
-    expiries: set[tuple[str, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.keeper = Bookkeeper(self.book)
@@ -138,6 +131,8 @@ class _Run:
                 InstrumentKind.FUTURE: self.config.future_half_spread_bps,
             },
         )
+        hedge_venues = self.config.hedge_venues or (self.book.venue,)
+        self.hedger = Hedger(self.config, hedge_venues, self._timed)
         self.accounts = {policy.name: Account(policy.name, self.costs) for policy in self.policies}
 
     # -- one snapshot ------------------------------------------------------------------------------------
@@ -162,7 +157,7 @@ class _Run:
         with self._timed("book"):
             self._trade_book(board)
         for policy in self.policies:
-            self._hedge(policy, board)
+            self.hedger.hedge(policy, self.accounts[policy.name], self.keeper.own(board.ts_ns), board)
         with self._timed("risk"):
             for account in self.accounts.values():
                 self._record(account, board)
@@ -229,43 +224,6 @@ class _Run:
             for account in self.accounts.values():
                 account.trade(order.instrument, order.contracts, board, order.purpose, order.reason)
 
-    def _hedge(self, policy: PolicySpec, board: QuoteBoard) -> None:
-        if policy.kind is PolicyKind.NONE:
-            return
-        account = self.accounts[policy.name]
-        venues = self.config.hedge_venues or (self.book.venue,)
-        rules = InstrumentRules(venues=venues, kinds=allowed_kinds(policy))
-        for underlying, snapshot in board.snapshots.items():
-            with self._timed("plan"):
-                book = account.book()
-                keys = self.keeper.own(underlying, board.ts_ns)
-                own = [p for p in book.positions if p.instrument.key in keys]
-                terms = terms_of(
-                    policy,
-                    own,
-                    exposures(book, board.surfaces, ts_ns=board.ts_ns),
-                    underlying,
-                    self.config.numeraire,
-                )
-                plan = plan_hedge(
-                    book,
-                    board.surfaces,
-                    hedge_market(snapshot, board.surfaces[underlying], rules=rules),
-                    terms.limits,
-                    HedgeState(
-                        last_hedge_ns=self.states.get((policy.name, underlying)), trigger=terms.trigger
-                    ),
-                    costs=account.costs,
-                    risk=RiskModel(risk_price=self.config.risk_price),
-                )
-            with self._timed("execution"):
-                for leg in plan.legs:
-                    account.trade(leg.instrument, leg.quantity, board, "hedge", leg.reason)
-            if plan.status in (PlanStatus.BEST_EFFORT, PlanStatus.SOLVER_FAILED):
-                account.note(board.ts_ns, plan.status.value, f"{underlying}: {plan.reason}")
-            if plan.legs:
-                self.states[(policy.name, underlying)] = board.ts_ns
-
     def _record(self, account: Account, board: QuoteBoard) -> None:
         equity = account.close_step(board)
         seen = exposures(account.book(), board.surfaces, ts_ns=board.ts_ns)
@@ -293,44 +251,17 @@ class _Run:
             first_ns=self.first_ns or self.previous.ts_ns,
             n_snapshots=self.n_snapshots,
             seconds=dict(self.seconds),
-            assumptions=self._assumptions(),
-            warnings=self._warnings(),
+            assumptions=assumptions_of(self.config, self.sources),
+            warnings=warnings_of(
+                self.book,
+                left_over=self.keeper.left_over(),
+                n_snapshots=self.n_snapshots,
+                made_up_perpetuals=self.made_up_perpetuals,
+                failed_fits=self.failed_fits,
+                surface_marks=max(account.surface_marks for account in self.accounts.values()),
+            ),
             seed=seed,
         )
-
-    def _assumptions(self) -> tuple[str, ...]:
-        settlement = ", ".join(sorted(self.sources)) or "nothing expired"
-        funding = (
-            f"{self.config.funding_rate_8h:.6%} per 8 h"
-            if self.config.funding_rate_8h is not None
-            else "from the perpetual's premium (median of nine snapshots, ±0.025 % damper)"
-        )
-        return (
-            "every trade takes liquidity: buys at the ask, sells at the bid, with the venue's taker fee",
-            f"futures without quotes trade {self.config.perpetual_half_spread_bps:g} bp (perpetuals) or "
-            f"{self.config.future_half_spread_bps:g} bp (dated) from their mark",
-            f"funding where the record holds no rate: {funding}",
-            f"settlement prices: {settlement}",
-            "a quote whose size is unknown fills any size; no market impact beyond the touch",
-            f"risk is counted in {self.config.numeraire}",
-        )
-
-    def _warnings(self) -> tuple[str, ...]:
-        found = list(self.keeper.left_over())
-        if self.made_up_perpetuals:
-            found.append(
-                f"{self.made_up_perpetuals} of {self.n_snapshots} snapshots hold no perpetual of "
-                f"{self.book.venue}; it was priced at the index"
-            )
-        if self.failed_fits:
-            found.append(
-                f"{len(self.failed_fits)} snapshots gave no certified surface and were passed over, "
-                f"the first: {self.failed_fits[0]}"
-            )
-        worst = max(account.surface_marks for account in self.accounts.values())
-        if worst:
-            found.append(f"{worst} marks at most came from the surface, because the record had none")
-        return tuple(found)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

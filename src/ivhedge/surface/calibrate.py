@@ -340,16 +340,9 @@ def _scales(quotes: PackedQuotes, errors: FloatArray, settings: RobustSettings) 
     quotes cannot call its own outliers normal.
     """
     absolute = np.abs(errors)
-    information = quotes.weight**2
-    by_size = np.argsort(absolute, kind="stable")
-    half = np.searchsorted(np.cumsum(information[by_size]), 0.5 * information.sum())
-    # Medians by information: a crowd of wide quotes does not set the scale for the tight ones.
-    overall = max(1.4826 * float(absolute[by_size[half]]), settings.min_scale)
-    own = np.full(quotes.taus.size, overall)
-    for s in np.flatnonzero(np.diff(quotes.offsets) >= FULL_SLICE):
-        part = slice(int(quotes.offsets[s]), int(quotes.offsets[s + 1]))
-        order = np.argsort(absolute[part], kind="stable")
-        cumulated = np.cumsum(information[part][order])
-        median = absolute[part][order[int(np.searchsorted(cumulated, 0.5 * cumulated[-1]))]]
-        own[s] = min(max(1.4826 * float(median), overall), 3.0 * overall)
-    return np.repeat(own, np.diff(quotes.offsets))
+    overall = max(1.4826 * float(np.median(absolute)), settings.min_scale)
+    counts = np.diff(quotes.offsets)
+    ordered = absolute[np.lexsort((absolute, quotes.owner))]
+    medians = 1.4826 * ordered[quotes.offsets[:-1] + counts // 2]
+    own = np.where(counts >= FULL_SLICE, np.clip(medians, overall, 3.0 * overall), overall)
+    return np.repeat(own, counts)

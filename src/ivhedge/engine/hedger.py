@@ -1,0 +1,113 @@
+"""Hedging an account under a policy: candidates, terms, plan, execution."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from ivhedge.engine.account import Account
+from ivhedge.engine.board import QuoteBoard
+from ivhedge.engine.policies import allowed_kinds, terms_of
+from ivhedge.engine.spec import PolicyKind, PolicySpec, ReplayConfig
+from ivhedge.hedge import (
+    HedgeMarket,
+    HedgePlan,
+    HedgeState,
+    InstrumentRules,
+    PlanStatus,
+    RiskModel,
+    hedge_market,
+    plan_hedge,
+)
+from ivhedge.risk import exposures
+
+__all__ = ["Hedger"]
+
+Timer = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(slots=True)
+class Hedger:
+    """Runs every policy's hedge on a board and remembers when each hedged last.
+
+    Parameters
+    ----------
+    config : ReplayConfig
+    venues : tuple of str
+        Where hedges may be traded.
+    timed : callable
+        Gives a context manager that adds the time spent to a named stage.
+    """
+
+    config: ReplayConfig
+    venues: tuple[str, ...]
+    timed: Timer
+    _last_hedge_ns: dict[tuple[str, str], int] = field(default_factory=dict)
+    _markets: dict[tuple[str, InstrumentRules], HedgeMarket] = field(default_factory=dict)
+    _markets_ns: int = -1
+
+    def hedge(
+        self, policy: PolicySpec, account: Account, own_keys: frozenset[str], board: QuoteBoard
+    ) -> None:
+        """Plan and execute one policy's hedge of every underlying.
+
+        Parameters
+        ----------
+        policy : PolicySpec
+        account : Account
+        own_keys : frozenset of str
+            The book's own contracts.
+        board : QuoteBoard
+        """
+        if policy.kind is PolicyKind.NONE:
+            return
+        for underlying in board.snapshots:
+            with self.timed("plan"):
+                plan = self._plan(policy, account, own_keys, board, underlying)
+            with self.timed("execution"):
+                for leg in plan.legs:
+                    account.trade(leg.instrument, leg.quantity, board, "hedge", leg.reason)
+            if plan.status in (PlanStatus.BEST_EFFORT, PlanStatus.SOLVER_FAILED):
+                account.note(board.ts_ns, plan.status.value, f"{underlying}: {plan.reason}")
+            if plan.legs:
+                self._last_hedge_ns[(policy.name, underlying)] = board.ts_ns
+
+    def _plan(
+        self,
+        policy: PolicySpec,
+        account: Account,
+        own_keys: frozenset[str],
+        board: QuoteBoard,
+        underlying: str,
+    ) -> HedgePlan:
+        book = account.book()
+        own = [
+            position
+            for position in book.positions
+            if position.instrument.key in own_keys and position.instrument.underlying == underlying
+        ]
+        seen = exposures(book, board.surfaces, ts_ns=board.ts_ns)
+        terms = terms_of(policy, own, seen, underlying, self.config.numeraire)
+        state = HedgeState(
+            last_hedge_ns=self._last_hedge_ns.get((policy.name, underlying)), trigger=terms.trigger
+        )
+        return plan_hedge(
+            book,
+            board.surfaces,
+            self._market(board, underlying, policy),
+            terms.limits,
+            state,
+            costs=account.costs,
+            risk=RiskModel(risk_price=self.config.risk_price),
+        )
+
+    def _market(self, board: QuoteBoard, underlying: str, policy: PolicySpec) -> HedgeMarket:
+        # Policies that trade the same kinds share their candidates.
+        if self._markets_ns != board.ts_ns:
+            self._markets, self._markets_ns = {}, board.ts_ns
+        rules = InstrumentRules(venues=self.venues, kinds=allowed_kinds(policy))
+        key = (underlying, rules)
+        if key not in self._markets:
+            self._markets[key] = hedge_market(
+                board.snapshots[underlying], board.surfaces[underlying], rules=rules
+            )
+        return self._markets[key]
