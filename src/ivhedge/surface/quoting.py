@@ -11,7 +11,7 @@ from ivhedge.surface.base import VolSurface
 __all__ = ["SmileQuotes", "log_moneyness_of_delta", "smile_quotes"]
 
 _BRACKET_SD = 12.0
-_BISECTIONS = 42
+_BISECTIONS = 46
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
