@@ -75,6 +75,21 @@ def test_venue_forward_outside_the_executable_band_is_not_believed(make_chain):
     assert row["forward"] == pytest.approx(90_000, rel=2e-4)
 
 
+@pytest.mark.parametrize("shift", [-0.0025, 0.0025])
+def test_one_stale_pair_does_not_discard_a_good_forward(make_chain, shift):
+    # The pair's band overlaps those of the others, but not where the forward is.
+    pair = pl.col("strike") == 90e3
+    move = pl.when(pl.col("is_call")).then(shift / 2).otherwise(-shift / 2)
+    stale = make_chain(half_spread=0.01).with_columns(
+        pl.when(pair).then(pl.col(side) + move).otherwise(side).alias(side) for side in ("bid", "ask")
+    )
+    (alone,) = parity_forwards(stale.filter(pair)).values()
+    assert not alone.band_low <= 90_000 <= alone.band_high
+    row = only(estimate_forwards(stale).table)
+    assert (row["method"], row["forward"]) == ("venue", 90_000.0)
+    assert row["band_low"] < 90_000 < row["band_high"]
+
+
 def test_two_sided_future_of_the_same_moment_wins(make_chain, make_future):
     # A venue forward that scatters by 10 USD has the larger error bar.
     scatter = pl.Series("forward", [90_000.0 + 10 * (i % 2) for i in range(14)])

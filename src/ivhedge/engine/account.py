@@ -79,6 +79,11 @@ class Account:
         known = self._equity.get(amount.currency.code, Money.zero(amount.currency))
         self._equity[amount.currency.code] = known + amount
 
+    def open(self, board: QuoteBoard) -> None:
+        """Record the opening equity, stamped a nanosecond early so that times stay unique."""
+        opening = {code: _cash_only(money) for code, money in self.ledger.cash.items()}
+        self._record(board.ts_ns - 1, board, opening, None)
+
     def advance(
         self, board: QuoteBoard, settlements: SettlementLookup, funding_8h: Mapping[str, float]
     ) -> None:
@@ -167,16 +172,20 @@ class Account:
         return equity
 
     def record(self, board: QuoteBoard, equity: Mapping[str, Equity], seen: Exposures) -> None:
-        """Record equity and exposures after the step's trades, one row per underlying and currency."""
-        for underlying in board.snapshots:
-            index, risk = board.index(underlying), seen.total(underlying)
-            for code, worth in equity.items():
-                if code in board.snapshots and code != underlying:
-                    continue
+        """Record equity and exposures after the step's trades."""
+        self._record(board.ts_ns, board, equity, seen)
+
+    def _record(
+        self, ts_ns: int, board: QuoteBoard, equity: Mapping[str, Equity], seen: Exposures | None
+    ) -> None:
+        for underlying, worths in _by_underlying(board, equity).items():
+            index = board.index(underlying)
+            risk = seen.total(underlying) if seen is not None else dict.fromkeys(_RECORDED)
+            for code, worth in worths.items():
                 total = worth.total.to_float()
                 self.equity_rows.append(
                     {
-                        "ts": board.ts_ns,
+                        "ts": ts_ns,
                         "underlying": underlying,
                         "currency": code,
                         "cash": worth.cash.to_float(),
@@ -185,9 +194,10 @@ class Account:
                         "equity": total,
                         "index": index,
                         "equity_usd": total * (index if code == underlying else 1.0),
-                        **{name: risk[name] for name in _RECORDED},
+                        **{name: risk.get(name, 0.0) for name in _RECORDED},
                     }
                 )
+                risk = {}  # an underlying's exposures stand on one of its rows, so that rows can be summed
 
     # -- views -------------------------------------------------------------------------------------------
 
@@ -257,6 +267,24 @@ class Account:
             )
         if rows:
             rows[0]["residual"] += gap
+
+
+def _cash_only(money: Money) -> Equity:
+    nothing = Money.zero(money.currency)
+    return Equity(cash=money, option_value=nothing, futures_value=nothing, total=money)
+
+
+def _by_underlying(board: QuoteBoard, equity: Mapping[str, Equity]) -> dict[str, dict[str, Equity]]:
+    """Give each currency to one underlying: a coin to itself, the dollars to the first of the board."""
+    shared = {code: worth for code, worth in equity.items() if code not in board.snapshots}
+    rows: dict[str, dict[str, Equity]] = {}
+    for place, underlying in enumerate(board.snapshots):
+        own = {underlying: equity[underlying]} if underlying in equity else {}
+        rows[underlying] = own | (shared if place == 0 else {})
+        if not rows[underlying] and shared:
+            code, worth = next(iter(shared.items()))
+            rows[underlying] = {code: _cash_only(Money.zero(worth.total.currency))}
+    return rows
 
 
 def _traded_usd(instrument: Instrument, contracts: Decimal, price: Decimal, index: float) -> float:

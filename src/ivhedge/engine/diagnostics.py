@@ -19,7 +19,7 @@ from ivhedge.surface import SurfaceFit
 from ivhedge.surface.base import VolSurface
 from ivhedge.surface.quoting import smile_quotes
 
-__all__ = ["FitRecorder", "smile_table"]
+__all__ = ["FitRecorder", "smile_table", "term_table"]
 
 _TENORS_DAYS = (7.0, 14.0, 30.0, 60.0, 90.0, 180.0)
 _MODEL_POINTS = 81
@@ -50,7 +50,7 @@ class FitRecorder:
             }
         )
         self._tenors.append(report.by_tenor.with_columns(pl.lit(underlying).alias("underlying")))
-        self._term.append(_term(snapshot, fit.surface))
+        self._term.append(term_table(snapshot, fit.surface))
         self._drops.append(report.drops)
         self._last[underlying] = (snapshot, fit)
 
@@ -98,7 +98,8 @@ class FitRecorder:
         return pl.concat(tables) if tables else empty_table(SMILES_SCHEMA)
 
 
-def _term(snapshot: MarketSnapshot, surface: VolSurface) -> pl.DataFrame:
+def term_table(snapshot: MarketSnapshot, surface: VolSurface) -> pl.DataFrame:
+    """At-the-money vol, 25-delta risk reversal and butterfly at constant tenors, `TERM_SCHEMA`."""
     longest = (surface.expiries[-1] - snapshot.ts_ns) / 86_400e9
     days = np.array([d for d in _TENORS_DAYS if d <= longest] or [_TENORS_DAYS[0]])
     quotes = smile_quotes(surface, days / DAYS_PER_YEAR)

@@ -1,7 +1,7 @@
 """From accounts to the tables of a `BacktestResult`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -9,14 +9,13 @@ import numpy as np
 import polars as pl
 
 from ivhedge import __version__
-from ivhedge.core.types import FloatArray
 from ivhedge.engine.account import Account, Row
 from ivhedge.engine.board import QuoteBoard
 from ivhedge.engine.desk import SPOT_SHOCKS, VOL_SHOCKS
 from ivhedge.engine.diagnostics import FitRecorder
+from ivhedge.engine.figures import policy_figures
 from ivhedge.engine.result import (
     ATTRIBUTION_SCHEMA,
-    ATTRIBUTION_TERMS,
     EQUITY_SCHEMA,
     IDENTITY_SCHEMA,
     JOURNAL_SCHEMA,
@@ -26,7 +25,6 @@ from ivhedge.engine.result import (
     BacktestResult,
     PolicyResult,
     Schema,
-    SummaryValue,
     empty_table,
 )
 from ivhedge.engine.spec import BookSpec, PolicyKind, PolicySpec, ReplayConfig
@@ -58,7 +56,9 @@ def build_result(
     LedgerError
         If an account's money identity is off by a single grain.
     """
-    results = tuple(_policy_result(policy, accounts[policy.name], board, book) for policy in policies)
+    results = tuple(
+        _policy_result(policy, accounts[policy.name], board, config.numeraire) for policy in policies
+    )
     return BacktestResult(
         name=config.name,
         underlyings=tuple(sorted(board.snapshots)),
@@ -82,21 +82,19 @@ def build_result(
     )
 
 
-def _policy_result(policy: PolicySpec, account: Account, board: QuoteBoard, book: BookSpec) -> PolicyResult:
+def _policy_result(policy: PolicySpec, account: Account, board: QuoteBoard, numeraire: str) -> PolicyResult:
     proofs = account.ledger.verify(account.decimal_marks(), ts_ns=board.ts_ns)
-    equity = _table(account.equity_rows, EQUITY_SCHEMA)
-    attribution = _table(account.attribution, ATTRIBUTION_SCHEMA)
-    trades = _table(account.trades, TRADES_SCHEMA)
-    return PolicyResult(
+    draft = PolicyResult(
         name=policy.name,
         description=_describe(policy),
-        equity=equity,
-        attribution=attribution,
-        trades=trades,
+        equity=_table(account.equity_rows, EQUITY_SCHEMA),
+        attribution=_table(account.attribution, ATTRIBUTION_SCHEMA),
+        trades=_table(account.trades, TRADES_SCHEMA),
         journal=_table(sorted(account.events, key=lambda row: int(row["ts"] or 0)), JOURNAL_SCHEMA),
         identity=_identity(proofs),
-        summary=_summary(equity, attribution, trades, proofs, board),
+        summary={"identity_exact": all(proof.difference == 0 for proof in proofs.values())},
     )
+    return replace(draft, summary=policy_figures(draft, numeraire).to_summary())
 
 
 def _table(rows: Sequence[Row], schema: Schema) -> pl.DataFrame:
@@ -124,67 +122,6 @@ def _exact(value: Fraction) -> str:
     with localcontext() as context:
         context.prec = 60
         return f"{(Decimal(value.numerator) / Decimal(value.denominator)).normalize():f}"
-
-
-def _summary(
-    equity: pl.DataFrame,
-    attribution: pl.DataFrame,
-    trades: pl.DataFrame,
-    proofs: Mapping[str, MoneyProof],
-    board: QuoteBoard,
-) -> dict[str, SummaryValue]:
-    usd = {code: _usd_rate(code, board) for code in proofs}
-    summary: dict[str, SummaryValue] = {}
-    for code in sorted(proofs):
-        total = float(attribution.filter(pl.col("currency") == code)["total"].sum())
-        summary[f"pnl_{code}"] = total
-    steps = _steps_usd(attribution, usd)
-    gross = sum(float(attribution[name].abs().sum()) for name in ATTRIBUTION_TERMS)
-    in_usd = attribution.with_columns(_rate_column(usd))
-    summary |= {
-        "pnl_usd": float(steps.sum()),
-        "pnl_std_usd": float(np.std(steps, ddof=1)) if steps.size > 1 else None,
-        "cvar95_usd": _expected_shortfall(steps),
-        "max_drawdown_usd": _drawdown(steps),
-        "turnover_usd": float(trades["value_usd"].sum()) if "value_usd" in trades.columns else 0.0,
-        "fees_usd": -float((in_usd["fees"] * in_usd["usd"]).sum()),
-        "slippage_usd": -float((in_usd["slippage"] * in_usd["usd"]).sum()),
-        "funding_usd": float((in_usd["funding"] * in_usd["usd"]).sum()),
-        "n_trades": trades.height,
-        "n_hedges": trades.filter(pl.col("purpose") == "hedge").height,
-        "residual_share_of_gross": float(attribution["residual"].abs().sum()) / gross if gross else 0.0,
-        "identity_exact": all(proof.difference == 0 for proof in proofs.values()),
-    }
-    return summary
-
-
-def _usd_rate(code: str, board: QuoteBoard) -> float:
-    return board.index(code) if code in board.snapshots else 1.0
-
-
-def _rate_column(usd: Mapping[str, float]) -> pl.Expr:
-    return pl.col("currency").replace_strict(dict(usd), return_dtype=pl.Float64).alias("usd")
-
-
-def _steps_usd(attribution: pl.DataFrame, usd: Mapping[str, float]) -> FloatArray:
-    # One rate for the whole run: coin profit is compared between policies, not the coin's own move.
-    if attribution.is_empty():
-        return np.zeros(0)
-    rows = attribution.with_columns(_rate_column(usd))
-    per_step = rows.group_by("ts").agg((pl.col("total") * pl.col("usd")).sum()).sort("ts")
-    return np.asarray(per_step["total"].to_numpy(), dtype=np.float64)
-
-
-def _expected_shortfall(steps: FloatArray) -> float | None:
-    if steps.size == 0:
-        return None
-    worst = max(1, round(0.05 * steps.size))
-    return float(np.sort(steps)[:worst].mean())
-
-
-def _drawdown(steps: FloatArray) -> float:
-    path = np.concatenate(([0.0], np.cumsum(steps)))
-    return float(np.max(np.maximum.accumulate(path) - path))
 
 
 def _stages(seconds: Mapping[str, float]) -> pl.DataFrame:

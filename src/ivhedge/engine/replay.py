@@ -192,6 +192,8 @@ class _Run:
             if money.units > 0:
                 for account in self.accounts.values():
                     account.deposit(board.ts_ns, money)
+        for account in self.accounts.values():
+            account.open(board)
 
     def _funding(self, board: QuoteBoard) -> dict[str, float]:
         found = {}

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from math import inf, isfinite
+from math import inf, isfinite, isnan
 from types import MappingProxyType
 from typing import Final
 
 from ivhedge.core.errors import ConfigError, DataError, LimitBreach
 from ivhedge.core.instruments import Instrument, InstrumentKind, Rounding
 from ivhedge.core.money import Money
-from ivhedge.ledger.fees import FeeSchedule, trade_fee
+from ivhedge.ledger.fees import FeeSchedule, estimate_trade_fee, trade_fee
 from ivhedge.ledger.fill import Liquidity
 
 __all__ = ["DEFAULT_HALF_SPREAD_BPS", "CostModel", "Quote", "TradeCost", "UnitCost"]
@@ -27,8 +27,9 @@ class Quote:
     Parameters
     ----------
     bid, ask, mark : float or None
+        A price that is not positive counts as missing.
     bid_size, ask_size : float or None
-        Displayed contracts.
+        Displayed contracts; None = unknown, 0 = nothing to trade with.
     index : float
         Index price, USD; positive.
     """
@@ -41,11 +42,16 @@ class Quote:
     index: float
 
     def __post_init__(self) -> None:
-        for name in ("bid", "ask", "mark", "bid_size", "ask_size"):
+        for name in ("bid", "ask", "mark"):
             value = getattr(self, name)
             # What is not a positive number is not a price to trade at: it counts as missing.
             if value is not None and not (isfinite(value) and value > 0.0):
                 object.__setattr__(self, name, None)
+        for name in ("bid_size", "ask_size"):
+            value = getattr(self, name)
+            # Nothing displayed is a size of 0, not an unknown one, which would be without limit.
+            if value is not None and not (isfinite(value) and value > 0.0):
+                object.__setattr__(self, name, None if isnan(value) or value > 0.0 else 0.0)
         if not (isfinite(self.index) and self.index > 0.0):
             raise DataError(f"expected a positive index price to charge fees, found {self.index}")
 
@@ -170,10 +176,7 @@ class CostModel:
     def max_fill(self, instrument: Instrument, quote: Quote, *, is_buy: bool) -> float:
         """Contracts that can be traded on a side: the displayed size, infinite when it is unknown."""
         bid, ask = self.touch(instrument, quote)
-        if (ask if is_buy else bid) is None:
-            return 0.0
-        size = quote.ask_size if is_buy else quote.bid_size
-        return inf if size is None else size
+        return _displayed(quote, ask if is_buy else bid, is_buy=is_buy)
 
     def trade_cost(
         self,
@@ -226,26 +229,23 @@ class CostModel:
                 f"found bid {quote.bid}, ask {quote.ask}; leave the instrument out"
             )
         contracts = abs(float(quantity))
-        if contracts > self.max_fill(instrument, quote, is_buy=is_buy) * (1.0 + 1e-12):
+        if contracts > _displayed(quote, touch, is_buy=is_buy) * (1.0 + 1e-12):
             raise LimitBreach(
                 f"{instrument.key}: expected at most the displayed size "
                 f"{quote.ask_size if is_buy else quote.bid_size}, found {contracts:g}; trade less"
             )
-        ideal = touch + (1.0 if is_buy else -1.0) * self._impact_per_unit(instrument, quote, contracts)
+        free = self._free_size(instrument, quote, is_buy=is_buy)
+        shift = self._impact_per_unit(bid, ask, free, contracts)
+        ideal = touch + (1.0 if is_buy else -1.0) * shift
         fill = _on_ladder(instrument, ideal, is_buy=is_buy)
         if fill <= 0:
             raise DataError(
                 f"{instrument.key}: expected a price above 0 after impact, found {fill}; trade less"
             )
         mark = _mark(quote, bid, ask)
-        low = bid if bid is not None else -inf
-        reference = min(max(mark, low), ask if ask is not None else inf)
-        schedule = self.fees.get(instrument.venue)
-        if schedule is None:
-            raise ConfigError(
-                f"expected a fee schedule for {instrument.venue}, found {sorted(self.fees)}; load its profile"
-            )
-        fee = trade_fee(schedule, instrument, fill, quantity, Decimal(repr(quote.index)), Liquidity.TAKER)
+        reference = _reference(mark, bid, ask)
+        schedule, index = self._schedule(instrument), Decimal(repr(quote.index))
+        fee = trade_fee(schedule, instrument, fill, quantity, index, Liquidity.TAKER)
         signed = float(quantity * instrument.multiplier)
         return TradeCost(
             fill_price=fill,
@@ -260,47 +260,75 @@ class CostModel:
         )
 
     def unit_cost(self, instrument: Instrument, quote: Quote) -> UnitCost:
-        """Cost per contract, charged by the same method as a trade."""
-        free, impact = self._free_size(instrument, quote), 0.0
-        sides = []
-        for is_buy in (True, False):
-            available = self.max_fill(instrument, quote, is_buy=is_buy)
-            probe = _probe(instrument, min(available, free))
-            if probe == 0:
-                sides.append((inf, 0.0))
-                continue
-            cost = self.charge(instrument, probe if is_buy else -probe, quote)
-            # A rebate is no reason to hedge: the optimiser never sees a cost below 0.
-            sides.append((max(cost.total_usd, 0.0) / float(probe), available))
+        """Cost per contract: what `charge` charges for a trade without impact, before fees are rounded.
+
+        Raises
+        ------
+        ConfigError
+            If the venue has no fee schedule.
+        """
         bid, ask = self.touch(instrument, quote)
+        # Both sides share one number; the side whose size is unknown is the one that has an impact.
+        free = min(self._free_size(instrument, quote, is_buy=is_buy) for is_buy in (True, False))
+        impact = 0.0
         if isfinite(free) and bid is not None and ask is not None:
             price_move = 0.25 * (ask - bid) * self.impact_half_spreads / free
-            middle = 0.5 * (bid + ask)
-            impact = _usd_per_price(instrument, middle, quote.index) * price_move
-        return UnitCost(
-            buy=sides[0][0],
-            sell=sides[1][0],
-            max_buy=sides[0][1],
-            max_sell=sides[1][1],
-            free_size=free,
-            impact=impact,
-        )
+            impact = _usd_per_price(instrument, 0.5 * (bid + ask), quote.index) * price_move
+        reference = 0.0 if bid is None and ask is None else _reference(_mark(quote, bid, ask), bid, ask)
+        buy, max_buy = self._side(instrument, quote, ask, reference, is_buy=True)
+        sell, max_sell = self._side(instrument, quote, bid, reference, is_buy=False)
+        return UnitCost(buy=buy, sell=sell, max_buy=max_buy, max_sell=max_sell, free_size=free, impact=impact)
 
-    def _free_size(self, instrument: Instrument, quote: Quote) -> float:
+    def _side(
+        self, instrument: Instrument, quote: Quote, touch: float | None, reference: float, *, is_buy: bool
+    ) -> tuple[float, float]:
+        # USD per contract and contracts to be had on one side of the quote.
+        available = _displayed(quote, touch, is_buy=is_buy)
+        if touch is None or available < float(instrument.min_size) * (1.0 - 1e-12):
+            return inf, 0.0
+        # A flat fee per fill is spread over a hundred lots, or over what there is.
+        contracts = min(100.0 * float(max(instrument.lot, instrument.min_size)), available)
+        signed = (contracts if is_buy else -contracts) * float(instrument.multiplier)
+        schedule, index = self._schedule(instrument), Decimal(repr(quote.index))
+        fee = estimate_trade_fee(schedule, instrument, touch, contracts, index, Liquidity.TAKER)
+        cost = _loss(instrument, signed, reference, touch) + fee
+        usd = cost * (quote.index if instrument.is_inverse else 1.0)
+        # A rebate is no reason to hedge: the optimiser never sees a cost below 0.
+        return max(usd, 0.0) / contracts, available
+
+    def _schedule(self, instrument: Instrument) -> FeeSchedule:
+        schedule = self.fees.get(instrument.venue)
+        if schedule is None:
+            raise ConfigError(
+                f"expected a fee schedule for {instrument.venue}, found {sorted(self.fees)}; load its profile"
+            )
+        return schedule
+
+    def _free_size(self, instrument: Instrument, quote: Quote, *, is_buy: bool) -> float:
         # A known size is a hard cap, so no impact arises below it.
-        if quote.bid_size is not None or quote.ask_size is not None:
+        if (quote.ask_size if is_buy else quote.bid_size) is not None:
             return inf
         return self.assumed_size.get(instrument.kind, inf)
 
-    def _impact_per_unit(self, instrument: Instrument, quote: Quote, contracts: float) -> float:
-        free = self._free_size(instrument, quote)
-        bid, ask = self.touch(instrument, quote)
+    def _impact_per_unit(self, bid: float | None, ask: float | None, free: float, contracts: float) -> float:
         if contracts <= free or bid is None or ask is None:
             return 0.0
         half_spread = 0.5 * (ask - bid)
         excess = contracts - free
         # The marginal price moves linearly in the excess; this is its mean over the whole trade.
         return self.impact_half_spreads * half_spread * 0.5 * excess**2 / (free * contracts)
+
+
+def _displayed(quote: Quote, touch: float | None, *, is_buy: bool) -> float:
+    size = quote.ask_size if is_buy else quote.bid_size
+    if touch is None:
+        return 0.0
+    return inf if size is None else size
+
+
+def _reference(mark: float, bid: float | None, ask: float | None) -> float:
+    low, high = -inf if bid is None else bid, inf if ask is None else ask
+    return min(max(mark, low), high)
 
 
 def _on_ladder(instrument: Instrument, price: float, *, is_buy: bool) -> Decimal:
@@ -327,9 +355,3 @@ def _usd_per_price(instrument: Instrument, price: float, index: float) -> float:
     if not instrument.is_inverse:
         return multiplier
     return multiplier * index if instrument.is_option else multiplier * index / price**2
-
-
-def _probe(instrument: Instrument, available: float) -> Decimal:
-    # Large enough that the fee's rounding to the smallest unit does not show.
-    wanted = min(100.0 * float(max(instrument.lot, instrument.min_size)), available)
-    return instrument.round_size(Decimal(repr(wanted)), Rounding.DOWN)

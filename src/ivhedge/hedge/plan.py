@@ -14,6 +14,7 @@ from ivhedge.core.errors import StaleQuote, UnknownInstrument
 from ivhedge.core.instruments import Instrument
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.core.units import NS_PER_HOUR
+from ivhedge.hedge.aversion import solve_at_price
 from ivhedge.hedge.costs import CostModel, UnitCost
 from ivhedge.hedge.factors import Factors, RiskModel, build_factors, factor_loadings
 from ivhedge.hedge.instruments import HedgeMarket
@@ -97,7 +98,7 @@ def plan_hedge(
     loadings = factor_loadings([(item, Decimal(1)) for item in held], surfaces, factors, market.ts_ns)
     loadings = loadings.reshape(len(factors.names), -1)
     problem = _problem(exposure, factors, risk, limits, candidates, held, loadings)
-    lots, solution = _solve_in_lots(problem, candidates.grid(held))
+    problem, lots, solution = _solve_in_lots(problem, candidates.grid(held), risk)
     draft = _Draft(
         market=market, factors=factors, problem=problem, candidates=candidates, held=held, lots=lots
     )
@@ -173,7 +174,8 @@ def _candidates(market: HedgeMarket, limits: HedgeLimits, costs: CostModel) -> _
     for row, instrument in enumerate(market.instruments):
         alive = instrument.expiry_ns is None or instrument.expiry_ns > market.ts_ns
         cap = limits.cap_of(instrument)
-        if not alive or cap == 0.0 or instrument.kind not in limits.allowed_kinds:
+        too_small = cap < float(instrument.min_size)
+        if not alive or too_small or instrument.kind not in limits.allowed_kinds:
             continue
         unit = costs.unit_cost(instrument, market.quote(row))
         if unit.max_buy > 0.0 or unit.max_sell > 0.0:
@@ -242,11 +244,16 @@ def _ways_back(loadings: FloatArray, cost: FloatArray, lot: FloatArray) -> tuple
     return price, finest
 
 
-def _solve_in_lots(problem: HedgeProblem, grid: LotGrid) -> tuple[IntArray, Solution]:
-    solution = solve(problem)
+def _solve_in_lots(
+    problem: HedgeProblem, grid: LotGrid, risk: RiskModel
+) -> tuple[HedgeProblem, IntArray, Solution]:
+    if risk.aversion is None:
+        problem, solution = solve_at_price(problem, risk.risk_price)
+    else:
+        solution = solve(problem)
     if solution.status is not SolverStatus.SOLVED:
-        return np.zeros(grid.lot.size, dtype=np.int64), solution
-    return round_to_lots(problem, solution.trades, grid), solution
+        return problem, np.zeros(grid.lot.size, dtype=np.int64), solution
+    return problem, round_to_lots(problem, solution.trades, grid), solution
 
 
 def _legs(draft: _Draft, costs: CostModel) -> tuple[PlanLeg, ...]:

@@ -14,10 +14,11 @@ cap on the payoff; an option that pays nothing is not charged. What a profile do
 never a zero.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeVar
 
 from ivhedge.core.errors import ConfigError, MissingPrice
 from ivhedge.core.instruments import Instrument, InstrumentKind, Settlement
@@ -27,7 +28,10 @@ from ivhedge.ledger.expiry_period import ExpiryPeriod, expiry_period
 from ivhedge.ledger.fill import Liquidity
 from ivhedge.ledger.settlement import settlement_value
 
-__all__ = ["FeeRule", "FeeSchedule", "delivery_fee", "trade_fee"]
+__all__ = ["FeeRule", "FeeSchedule", "delivery_fee", "estimate_trade_fee", "trade_fee"]
+
+# One formula for the fee that is charged, exact, and for its estimate in floats.
+N = TypeVar("N", Fraction, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,15 +169,37 @@ def trade_fee(
     rule = schedule.rule_for(instrument)
     traded = Fraction(require_positive(price, f"{instrument.key} price"))
     size = abs(Fraction(require_decimal(quantity, f"{instrument.key} quantity")))
-    taking = liquidity is Liquidity.TAKER
-    rate = Fraction(rule.taker if taking else rule.maker)
-    fee = rate * _notional(rule, instrument, traded, size, index_price)
-    if instrument.is_option and rule.cap is not None:
-        most = Fraction(rule.cap) * traded * size * Fraction(instrument.multiplier)
-        fee = max(-most, min(fee, most))
-    if taking and size:
-        fee += Fraction(rule.taker_flat)
+    fee = _trade_fee(rule, instrument, traded, size, index_price, liquidity, Fraction)
     return Money.from_exact(fee, instrument.settle_currency)
+
+
+def estimate_trade_fee(
+    schedule: FeeSchedule,
+    instrument: Instrument,
+    price: float,
+    quantity: float,
+    index_price: Decimal | None,
+    liquidity: Liquidity,
+) -> float:
+    """Fee of a fill before rounding, in floats: to compare many instruments, never to book.
+
+    Parameters
+    ----------
+    schedule, instrument, price, quantity, index_price, liquidity
+        As for `trade_fee`; price above 0.
+
+    Returns
+    -------
+    float
+        In the settlement currency; within half a smallest unit of `trade_fee`.
+
+    Raises
+    ------
+    MissingPrice, ConfigError
+        As for `trade_fee`.
+    """
+    rule = schedule.rule_for(instrument)
+    return _trade_fee(rule, instrument, price, abs(quantity), index_price, liquidity, float)
 
 
 def delivery_fee(
@@ -217,8 +243,9 @@ def delivery_fee(
         )
     settled = require_positive(settlement_price, f"{instrument.key} settlement price")
     size = abs(require_decimal(quantity, f"{instrument.key} quantity"))
+    index_price = settled if index_price is None else index_price
     fee = Fraction(rule.delivery) * _notional(
-        rule, instrument, Fraction(settled), Fraction(size), settled if index_price is None else index_price
+        rule, instrument, Fraction(settled), Fraction(size), index_price, Fraction
     )
     if instrument.is_option:
         payoff = settlement_value(instrument, size, settled)
@@ -228,10 +255,35 @@ def delivery_fee(
     return Money.from_exact(fee, instrument.settle_currency)
 
 
+def _trade_fee(
+    rule: FeeRule,
+    instrument: Instrument,
+    price: N,
+    size: N,
+    index_price: Decimal | None,
+    liquidity: Liquidity,
+    number: Callable[[Decimal], N],
+) -> N:
+    taking = liquidity is Liquidity.TAKER
+    rate = number(rule.taker if taking else rule.maker)
+    fee = rate * _notional(rule, instrument, price, size, index_price, number)
+    if instrument.is_option and rule.cap is not None:
+        most = number(rule.cap) * price * size * number(instrument.multiplier)
+        fee = max(-most, min(fee, most))
+    if taking and size:
+        fee += number(rule.taker_flat)
+    return fee
+
+
 def _notional(
-    rule: FeeRule, instrument: Instrument, price: Fraction, size: Fraction, index_price: Decimal | None
-) -> Fraction:
-    amount = size * Fraction(instrument.multiplier)
+    rule: FeeRule,
+    instrument: Instrument,
+    price: N,
+    size: N,
+    index_price: Decimal | None,
+    number: Callable[[Decimal], N],
+) -> N:
+    amount = size * number(instrument.multiplier)
     if instrument.is_inverse:
         return amount if instrument.is_option else amount / price
     if not (instrument.is_option or rule.by_index):
@@ -241,4 +293,4 @@ def _notional(
             f"{instrument.key}: expected an index price, as the fee is a share of it, found none; "
             "do not trade it until the index is known"
         )
-    return amount * Fraction(require_positive(index_price, f"{instrument.key} index price"))
+    return amount * number(require_positive(index_price, f"{instrument.key} index price"))

@@ -7,9 +7,11 @@ removal is counted under one reason and one scope, so ``rows in - rows out`` equ
 with scope ``row``.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
@@ -17,7 +19,8 @@ import polars as pl
 
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.money import CURRENCIES
-from ivhedge.core.units import NS_PER_SECOND, NS_PER_YEAR
+from ivhedge.core.units import NS_PER_SECOND, year_fraction
+from ivhedge.market.arrays import floats, nanoseconds
 from ivhedge.market.schemas import CHAIN_SCHEMA, conform
 from ivhedge.pricing import black76_price
 
@@ -119,10 +122,10 @@ def clean_chain(chain: pl.DataFrame, rules: CleaningRules | None = None) -> Clea
     rules = rules or CleaningRules()
     tally = _Tally()
     table = conform(chain, CHAIN_SCHEMA, source="chain")
-    table = _drop_rows(table, _contract_reasons(rules), tally)
+    table = _drop_rows(table, _contract_reason(rules), tally)
     table = _drop_duplicates(table, tally)
     table = _null_bad_values(table, rules, tally)
-    table = _drop_rows(table, _quote_reasons(), tally)
+    table = _drop_rows(table, _quote_reason(), tally)
     return CleanedChain(chain=table, drops=tally.table())
 
 
@@ -133,10 +136,9 @@ class _Tally:
         self._counts: dict[tuple[str, str], int] = {}
 
     def add(self, reasons: pl.Series, scope: str) -> None:
-        found = reasons.drop_nulls()
-        if found.is_empty():
+        if reasons.null_count() == reasons.len():
             return
-        for reason, count in found.value_counts().iter_rows():
+        for reason, count in Counter(reasons.drop_nulls().to_list()).items():
             self._counts[reason, scope] = self._counts.get((reason, scope), 0) + count
 
     def table(self) -> pl.DataFrame:
@@ -151,7 +153,12 @@ def _first(reasons: Mapping[DropReason, pl.Expr]) -> pl.Expr:
     return pl.coalesce(*named)
 
 
-def _contract_reasons(rules: CleaningRules) -> dict[DropReason, pl.Expr]:
+# Conditions are built once per set of rules: putting an expression together costs more than running it
+# over a chain.
+
+
+@lru_cache(maxsize=64)
+def _contract_reason(rules: CleaningRules) -> pl.Expr:
     strike = pl.col("strike")
     has_terms = (
         pl.col("expiry").is_not_null()
@@ -169,24 +176,29 @@ def _contract_reasons(rules: CleaningRules) -> dict[DropReason, pl.Expr]:
     if rules.max_age_s is not None:
         age_ns = (pl.col("ts") - pl.col("ts_event")).dt.total_nanoseconds()
         reasons[DropReason.STALE] = age_ns > rules.max_age_s * NS_PER_SECOND
-    return reasons
+    return _first(reasons)
 
 
-def _quote_reasons() -> dict[DropReason, pl.Expr]:
-    return {
-        DropReason.CROSSED: pl.col("bid") > pl.col("ask"),
-        DropReason.NO_QUOTE: pl.col("bid").is_null() & pl.col("ask").is_null(),
-    }
+@cache
+def _quote_reason() -> pl.Expr:
+    return _first(
+        {
+            DropReason.CROSSED: pl.col("bid") > pl.col("ask"),
+            DropReason.NO_QUOTE: pl.col("bid").is_null() & pl.col("ask").is_null(),
+        }
+    )
 
 
-def _drop_rows(table: pl.DataFrame, reasons: Mapping[DropReason, pl.Expr], tally: _Tally) -> pl.DataFrame:
-    found = table.select(_first(reasons).alias("reason"))["reason"]
+def _drop_rows(table: pl.DataFrame, reason: pl.Expr, tally: _Tally) -> pl.DataFrame:
+    found = table.select(reason.alias("reason"))["reason"]
     tally.add(found, _ROW)
     return table.filter(found.is_null()) if found.null_count() < found.len() else table
 
 
 def _drop_duplicates(table: pl.DataFrame, tally: _Tally) -> pl.DataFrame:
     """Of rows with the same time, venue and name keep the last quoted; among equals the last listed."""
+    if table["instrument_name"].n_unique() == table.height:
+        return table  # one venue at one time, the common case, told by its names alone
     extra = table.height - table.select(pl.struct(_KEY).n_unique()).item()
     if extra == 0:
         return table
@@ -199,18 +211,29 @@ def _drop_duplicates(table: pl.DataFrame, tally: _Tally) -> pl.DataFrame:
 
 
 def _null_bad_values(table: pl.DataFrame, rules: CleaningRules, tally: _Tally) -> pl.DataFrame:
-    reasons = _field_reasons() | _side_reasons(rules)
-    ceiling = _ceiling_price(table, rules.ceiling_vol)
-    found = table.with_columns(ceiling).select(_first(why).alias(name) for name, why in reasons.items())
-    bad = [name for name in reasons if found[name].null_count() < found.height]
+    found = table.with_columns(_ceiling_price(table, rules.ceiling_vol)).select(_value_reasons(rules))
+    bad = [name for name in found.columns if found[name].null_count() < found.height]
     for name in bad:
         tally.add(found[name], name)
-    table = table.with_columns(pl.when(found[name].is_null()).then(pl.col(name)).alias(name) for name in bad)
+    if bad:
+        keep = {name: pl.when(found[name].is_null()).then(pl.col(name)) for name in bad}
+        table = table.with_columns(**keep)
+    return table.with_columns(_sizes_with_a_price())
+
+
+@cache
+def _sizes_with_a_price() -> tuple[pl.Expr, ...]:
     # A size without its price is no size.
-    return table.with_columns(
+    return tuple(
         pl.when(pl.col(side).is_not_null()).then(pl.col(f"{side}_size")).alias(f"{side}_size")
         for side in ("bid", "ask")
     )
+
+
+@lru_cache(maxsize=64)
+def _value_reasons(rules: CleaningRules) -> tuple[pl.Expr, ...]:
+    reasons = _field_reasons() | _side_reasons(rules)
+    return tuple(_first(why).alias(name) for name, why in reasons.items())
 
 
 def _number_reasons(name: str) -> dict[DropReason, pl.Expr]:
@@ -259,9 +282,8 @@ def _side_reasons(rules: CleaningRules) -> dict[str, dict[DropReason, pl.Expr]]:
 
 def _ceiling_price(table: pl.DataFrame, ceiling_vol: float) -> pl.Series:
     """Price of each row at the ceiling volatility, in the unit of its quote; null without a forward."""
-    forward = table["forward"].fill_null(np.nan).to_numpy()
-    strike = table["strike"].to_numpy()
-    tau = (table["expiry"].dt.epoch("ns") - table["ts"].dt.epoch("ns")).to_numpy() / NS_PER_YEAR
+    forward, strike = floats(table["forward"]), floats(table["strike"])
+    tau = year_fraction(nanoseconds(table["ts"]), nanoseconds(table["expiry"]))
     known = np.isfinite(forward) & (forward > 0)
     price = np.full(forward.shape, np.nan)
     if known.any():

@@ -14,8 +14,9 @@ import polars as pl
 from ivhedge.core.errors import ConfigError, EmptyData, UnknownInstrument
 from ivhedge.core.types import ArrayLike, FloatArray, IntArray
 from ivhedge.core.units import NS_PER_YEAR, format_ns
+from ivhedge.market.arrays import floats, median, nanoseconds
 from ivhedge.market.moment import single_moment
-from ivhedge.market.parity import ParityForward, parity_forwards
+from ivhedge.market.parity import MAD_TO_SD, ParityForward, parity_forwards
 
 __all__ = ["ForwardCurve", "ForwardMethod", "ForwardSettings", "estimate_forwards"]
 
@@ -180,12 +181,11 @@ def estimate_forwards(
     parity = parity_forwards(chain, max_pairs=settings.max_pairs)
     own = _venue_candidates(chain, settings)
     dated = _future_candidates(futures, underlying, ts_ns, settings)
-    listed = (
-        chain.select("venue", expiry_ns=pl.col("expiry").dt.epoch("ns")).unique().sort("expiry_ns", "venue")
-    )
+    stamps = nanoseconds(chain["expiry"])
+    listed = set(zip(stamps.tolist(), chain["venue"].to_list(), strict=True))
     rows = [
         row
-        for venue, expiry_ns in listed.iter_rows()
+        for expiry_ns, venue in sorted(listed)
         if (row := _choose(venue, expiry_ns, parity, own, dated, settings)) is not None
     ]
     if not rows:
@@ -210,15 +210,18 @@ _Row = tuple[str, int, float, float, int, str, float | None, float | None]
 
 
 def _venue_candidates(chain: pl.DataFrame, settings: ForwardSettings) -> dict[_Key, _Candidate]:
-    known = chain.filter(pl.col("forward").is_finite() & (pl.col("forward") > 0))
-    middle = pl.col("forward").median()
-    stats = known.group_by("venue", pl.col("expiry").dt.epoch("ns").alias("expiry_ns")).agg(
-        forward=middle, spread=1.4826 * (pl.col("forward") - middle).abs().median()
-    )
-    return {
-        (venue, expiry_ns): _Candidate(forward=forward, std_error=max(spread, _floor(forward, settings)))
-        for venue, expiry_ns, forward, spread in stats.iter_rows()
-    }
+    shown: dict[_Key, list[float]] = {}
+    stamps, numbers = nanoseconds(chain["expiry"]).tolist(), floats(chain["forward"]).tolist()
+    for venue, expiry_ns, number in zip(chain["venue"].to_list(), stamps, numbers, strict=True):
+        if 0.0 < number < np.inf:
+            shown.setdefault((venue, expiry_ns), []).append(number)
+    return {key: _middle(np.array(values), settings) for key, values in shown.items()}
+
+
+def _middle(shown: FloatArray, settings: ForwardSettings) -> _Candidate:
+    forward = median(shown)
+    spread = MAD_TO_SD * median(np.abs(shown - forward))
+    return _Candidate(forward=forward, std_error=max(spread, _floor(forward, settings)))
 
 
 def _future_candidates(
@@ -228,8 +231,8 @@ def _future_candidates(
         return {}
     mine = (pl.col("kind") == "future") & (pl.col("underlying") == underlying)
     stamp = pl.coalesce("ts_event", "ts").dt.epoch("ns")
-    dated = futures.filter(mine & pl.col("expiry").is_not_null())
-    columns = dated.select("venue", pl.col("expiry").dt.epoch("ns"), stamp, "bid", "ask", "mark")
+    dated = futures.lazy().filter(mine & pl.col("expiry").is_not_null())
+    columns = dated.select("venue", pl.col("expiry").dt.epoch("ns"), stamp, "bid", "ask", "mark").collect()
     found: dict[_Key, _Candidate] = {}
     for venue, expiry_ns, stamp_ns, bid, ask, mark in columns.iter_rows():
         if bid is not None and ask is not None and 0 < bid <= ask:
@@ -287,7 +290,7 @@ def _is_outside(forward: float, pair: ParityForward, settings: ForwardSettings) 
 
 
 def _pool(table: pl.DataFrame, settings: ForwardSettings) -> tuple[IntArray, FloatArray, FloatArray]:
-    stamps = table["expiry"].dt.epoch("ns").to_numpy()
+    stamps = nanoseconds(table["expiry"])
     forward, error = table["forward"].to_numpy(), table["std_error"].to_numpy()
     expiries = np.unique(stamps)
     pooled = [_pool_one(forward[stamps == e], error[stamps == e], settings) for e in expiries]
@@ -301,7 +304,7 @@ def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[FloatArray, FloatArr
 
 def _pool_one(forward: FloatArray, error: FloatArray, settings: ForwardSettings) -> tuple[float, float]:
     if forward.size >= 3:
-        middle = float(np.median(forward))
+        middle = median(forward)
         limit = np.maximum(5.0 * error, settings.outlier_bp * _BASIS_POINT * middle)
         agrees = np.abs(forward - middle) <= limit
         forward, error = (forward[agrees], error[agrees]) if agrees.any() else (forward, error)

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from math import isfinite
 from typing import Final
 
 import polars as pl
@@ -80,35 +81,48 @@ def instruments_of(table: pl.DataFrame) -> dict[str, Instrument]:
     UnknownInstrument
         If a venue or product has no contract specification.
     SchemaError
-        If a row's settlement contradicts the specification.
+        If a row's settlement contradicts the specification, or its strike is not finite.
     """
-    unique = table.unique(["venue", "instrument_name"], keep="first", maintain_order=True)
-    is_chain = "strike" in table.columns
-    strikes = unique["strike"].to_list() if is_chain else [None] * unique.height
-    sides = unique["is_call"].to_list() if is_chain else [None] * unique.height
-    kinds = ["option"] * unique.height if is_chain else unique["kind"].to_list()
+    height, is_chain = table.height, "strike" in table.columns
     rows = zip(
-        unique["venue"].to_list(),
-        unique["instrument_name"].to_list(),
-        unique["underlying"].to_list(),
-        kinds,
-        unique["expiry"].dt.epoch("ns").to_list(),
-        strikes,
-        sides,
-        unique["settlement"].to_list(),
+        table["venue"].to_list(),
+        table["instrument_name"].to_list(),
+        table["underlying"].to_list(),
+        ["option"] * height if is_chain else table["kind"].to_list(),
+        table["expiry"].cast(pl.Datetime("ns", "UTC")).cast(pl.Int64).to_list(),
+        table["strike"].to_list() if is_chain else [None] * height,
+        table["is_call"].to_list() if is_chain else [None] * height,
+        table["settlement"].to_list(),
         strict=True,
     )
     built: dict[str, Instrument] = {}
-    for venue, name, coin, kind, expiry_ns, strike, is_call, settlement in rows:
-        exact = None if strike is None else _decimal(strike)
-        instrument = _build(venue, name, coin, InstrumentKind(kind), expiry_ns, exact, is_call)
-        if instrument.settlement.value != settlement:
-            raise SchemaError(
-                f"{instrument.key}: expected settlement {instrument.settlement.value!r} "
-                f"(contracts of {venue}), found {settlement!r}"
-            )
-        built[instrument.key] = instrument
+    for row in rows:
+        key, instrument = _of_row(*row)
+        built.setdefault(key, instrument)
     return built
+
+
+@lru_cache(maxsize=65_536)
+def _of_row(
+    venue: str,
+    name: str,
+    underlying: str,
+    kind: str,
+    expiry_ns: int | None,
+    strike: float | None,
+    is_call: bool | None,
+    settlement: str,
+) -> tuple[str, Instrument]:
+    if strike is not None and not isfinite(strike):
+        raise SchemaError(f"{venue}:{name}: expected a finite strike, found {strike}; clean the chain first")
+    exact = None if strike is None else _decimal(strike)
+    instrument = _build(venue, name, underlying, InstrumentKind(kind), expiry_ns, exact, is_call)
+    if instrument.settlement.value != settlement:
+        raise SchemaError(
+            f"{instrument.key}: expected settlement {instrument.settlement.value!r} "
+            f"(contracts of {venue}), found {settlement!r}"
+        )
+    return instrument.key, instrument
 
 
 def _decimal(value: float) -> Decimal:

@@ -11,11 +11,15 @@ import numpy as np
 import polars as pl
 
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
+from ivhedge.market.arrays import floats, median, nanoseconds
 
-__all__ = ["ParityForward", "parity_forwards", "weighted_median"]
+__all__ = ["MAD_TO_SD", "ParityForward", "parity_forwards", "weighted_median"]
 
-_MAD_TO_SD = 1.4826
+MAD_TO_SD = 1.4826
+"""Standard deviation of a normal sample over its median absolute deviation."""
 _MEDIAN_TO_MEAN = 1.2533
+_MAY_CONTRADICT = 4
+"""One pair in so many is left out at either end of the common band."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,9 @@ class ParityForward:
     forward, std_error : float
         USD.
     band_low, band_high : float
-        Where the executable bands of all pairs overlap; their hull when they do not, USD.
+        Where the executable bands of the pairs overlap, USD. One pair in four may contradict the others on
+        either side, because a single stale quote moves its pair's band by more than the band is wide; the
+        hull of all bands when the others do not overlap either.
     n_pairs : int
         Strikes used.
     """
@@ -96,13 +102,14 @@ class _Pairs:
 
 
 def _pairs(chain: pl.DataFrame) -> _Pairs:
-    names = tuple(chain["venue"].unique().sort().to_list())
+    venues = chain["venue"].to_list()
+    names = tuple(sorted(set(venues)))
     numbers = {name: number for number, name in enumerate(names)}
-    venue = np.array([numbers[name] for name in chain["venue"].to_list()], dtype=np.int64)
-    expiry_ns = chain["expiry"].dt.epoch("ns").to_numpy()
+    venue = np.array([numbers[name] for name in venues], dtype=np.int64)
+    expiry_ns = nanoseconds(chain["expiry"])
     strike, is_call = chain["strike"].to_numpy(), chain["is_call"].to_numpy()
     in_coin = (chain["settlement"] == "coin").to_numpy()
-    bid, ask = chain["bid"].fill_null(np.nan).to_numpy(), chain["ask"].fill_null(np.nan).to_numpy()
+    bid, ask = floats(chain["bid"]), floats(chain["ask"])
     order = np.lexsort((is_call, strike, in_coin, expiry_ns, venue))
     order = order[np.isfinite(bid[order]) & np.isfinite(ask[order])]
     put, call = order[:-1], order[1:]
@@ -141,12 +148,9 @@ def _estimate(
     first_guess = weighted_median(mid, weight)
     near = np.argsort(np.abs(np.log(strike / first_guess)), kind="stable")[:max_pairs]
     forward = weighted_median(mid[near], weight[near])
-    ones = np.ones(near.size)
-    scatter = _MAD_TO_SD * weighted_median(np.abs(mid[near] - forward), ones)
-    quantum = weighted_median(half[near], ones) / 3.0**0.5
-    band_low, band_high = float(low[near].max()), float(high[near].min())
-    if band_low > band_high:
-        band_low, band_high = float(low[near].min()), float(high[near].max())
+    scatter = MAD_TO_SD * median(np.abs(mid[near] - forward))
+    quantum = median(half[near]) / 3.0**0.5
+    band_low, band_high = _common_band(low[near], high[near])
     return ParityForward(
         forward=forward,
         std_error=float(np.sqrt(((_MEDIAN_TO_MEAN * scatter) ** 2 + quantum**2) / near.size)),
@@ -154,3 +158,9 @@ def _estimate(
         band_high=band_high,
         n_pairs=int(near.size),
     )
+
+
+def _common_band(low: FloatArray, high: FloatArray) -> tuple[float, float]:
+    skipped = low.size // _MAY_CONTRADICT
+    bottom, top = float(np.sort(low)[-1 - skipped]), float(np.sort(high)[skipped])
+    return (bottom, top) if bottom <= top else (float(low.min()), float(high.max()))

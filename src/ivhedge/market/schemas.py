@@ -74,7 +74,7 @@ def conform(table: pl.DataFrame, schema: Mapping[str, pl.DataType], *, source: s
     SchemaError
         If a column is missing or cannot be cast.
     """
-    if table.schema == pl.Schema(schema):
+    if dict(zip(table.columns, table.dtypes, strict=True)) == schema and list(schema) == table.columns:
         return table
     missing = [name for name in schema if name not in table.columns]
     if missing:

@@ -18,25 +18,25 @@ def tick_sizes(chain: pl.DataFrame, price: FloatArray) -> FloatArray:
     ----------
     chain : pl.DataFrame
         In `CHAIN_SCHEMA`.
-    price : FloatArray, shape (n,)
+    price : FloatArray, shape (..., n)
         In the unit of the quote; NaN counts as 0.
 
     Returns
     -------
-    FloatArray, shape (n,)
+    FloatArray, shape of `price`
         In the unit of the quote; 0 for a venue or product without contract specifications.
     """
-    ticks = np.zeros(chain.height)
     level = np.nan_to_num(price)
-    venues, coins = np.array(chain["venue"].to_list()), np.array(chain["underlying"].to_list())
-    for venue, underlying in sorted(set(zip(venues.tolist(), coins.tolist(), strict=True))):
+    ticks = np.zeros_like(level)
+    products = list(zip(chain["venue"].to_list(), chain["underlying"].to_list(), strict=True))
+    for venue, underlying in set(products):
         ladder = _ladder(venue, underlying)
         if ladder is None:
             continue
-        mine = (venues == venue) & (coins == underlying)
+        mine = np.array([product == (venue, underlying) for product in products])
         starts = np.array([float(start) for start, _ in ladder.steps])
         sizes = np.array([float(tick) for _, tick in ladder.steps])
-        ticks[mine] = sizes[np.searchsorted(starts, level[mine], side="right") - 1]
+        ticks[..., mine] = sizes[np.searchsorted(starts, level[..., mine], side="right") - 1]
     return ticks
 
 

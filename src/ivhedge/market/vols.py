@@ -9,6 +9,7 @@ import polars as pl
 from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.types import BoolArray, FloatArray, IntArray, StatusArray
 from ivhedge.core.units import NS_PER_SECOND, year_fraction
+from ivhedge.market.arrays import floats, nanoseconds
 from ivhedge.market.forwards import ForwardCurve
 from ivhedge.market.moment import single_moment
 from ivhedge.market.ticks import tick_sizes
@@ -120,23 +121,23 @@ def quote_vols(
     settings = settings or QuoteSettings()
     ts_ns, underlying = single_moment(chain)
     forward = _row_forwards(chain, forwards)
-    expiry_ns = chain["expiry"].dt.epoch("ns").to_numpy()
+    expiry_ns = nanoseconds(chain["expiry"])
     strike, is_call = chain["strike"].to_numpy(), chain["is_call"].to_numpy()
     tau = year_fraction(ts_ns, expiry_ns)
     to_usd = np.where((chain["settlement"] == "coin").to_numpy(), forward, 1.0)
-    bid, ask = _floats(chain["bid"]), _floats(chain["ask"])
+    bid, ask = floats(chain["bid"]), floats(chain["ask"])
     mid = 0.5 * (bid + ask)
     bid_iv, bid_status = _vols(bid * to_usd, forward, strike, tau, is_call)
     ask_iv, ask_status = _vols(ask * to_usd, forward, strike, tau, is_call)
     mid_iv, mid_status = _vols(mid * to_usd, forward, strike, tau, is_call)
     log_moneyness = np.log(strike / forward)
-    ticks = tick_sizes(chain, mid)
+    ticks, smallest = tick_sizes(chain, np.stack([mid, np.zeros_like(mid)]))
     # Vega is zero in the far wings; there a tick is worth any volatility.
     with np.errstate(divide="ignore"):
         tick_iv = ticks * to_usd / _vega(forward, log_moneyness, tau, mid_iv)
     two_sided = np.isfinite(bid_iv) & np.isfinite(ask_iv) & np.isfinite(mid_iv)
     half_spread = np.where(two_sided, 0.5 * (ask_iv - bid_iv) + 0.5 * tick_iv, np.nan)
-    age_s = _age_s(chain)
+    age_s = _age_s(chain, ts_ns)
     decay = np.exp2(-age_s / settings.half_life_s)
     width = np.where(two_sided, np.maximum(half_spread, settings.floor_half_spread), np.inf)
     return QuoteVols(
@@ -163,23 +164,17 @@ def quote_vols(
         has_ask=np.isfinite(ask),
         is_two_sided=two_sided,
         is_otm=np.where(is_call, strike >= forward, strike <= forward),
-        at_one_tick=np.isfinite(bid) & (bid <= tick_sizes(chain, np.zeros_like(bid)) * (1 + 1e-9)),
+        at_one_tick=np.isfinite(bid) & (bid <= smallest * (1 + 1e-9)),
     )
-
-
-def _floats(column: pl.Series) -> FloatArray:
-    return column.fill_null(np.nan).to_numpy()
 
 
 def _row_forwards(chain: pl.DataFrame, forwards: ForwardCurve) -> FloatArray:
-    own = _floats(chain["forward"])
+    own = floats(chain["forward"])
     if np.isfinite(own).all():
         return own
     known = forwards.table.select("venue", "expiry", "forward")
-    venue = _floats(
-        chain.select("venue", "expiry").join(known, on=["venue", "expiry"], how="left")["forward"]
-    )
-    stamps = chain["expiry"].dt.epoch("ns").to_numpy()
+    venue = floats(chain.select("venue", "expiry").join(known, on=["venue", "expiry"], how="left")["forward"])
+    stamps = nanoseconds(chain["expiry"])
     at = np.minimum(np.searchsorted(forwards.expiry_ns, stamps), forwards.expiry_ns.size - 1)
     pooled = np.where(forwards.expiry_ns[at] == stamps, forwards.forwards[at], np.nan)
     filled = np.where(np.isfinite(own), own, np.where(np.isfinite(venue), venue, pooled))
@@ -208,6 +203,11 @@ def _vega(forward: FloatArray, log_moneyness: FloatArray, tau: FloatArray, vol: 
     return np.asarray(forward * np.sqrt(tau) * np.exp(-0.5 * d1 * d1) / np.sqrt(2.0 * np.pi))
 
 
-def _age_s(chain: pl.DataFrame) -> FloatArray:
-    age_ns = (chain["ts"] - chain["ts_event"]).dt.total_nanoseconds().fill_null(0)
-    return np.maximum(age_ns.to_numpy() / NS_PER_SECOND, 0.0)
+def _age_s(chain: pl.DataFrame, ts_ns: int) -> FloatArray:
+    event = chain["ts_event"]
+    if event.null_count() == event.len():
+        return np.zeros(event.len())
+    known = event.is_not_null().to_numpy()
+    age_s = np.zeros(event.len())
+    age_s[known] = (ts_ns - nanoseconds(event.drop_nulls())) / NS_PER_SECOND
+    return np.maximum(age_s, 0.0)

@@ -4,10 +4,10 @@ import math
 from datetime import UTC, datetime
 
 from ivhedge.core.units import NS_PER_SECOND, VOL_POINT
+from ivhedge.engine.series import USD_LIKE
 
 __all__ = [
     "MISSING",
-    "USD_LIKE",
     "amount",
     "count",
     "decimals_of",
@@ -21,8 +21,6 @@ __all__ = [
 ]
 
 MISSING = "–"
-USD_LIKE = frozenset({"USD", "USDC", "USDT"})
-"""Currencies that count as one dollar in reports."""
 
 _DECIMALS = {"BTC": 4, "ETH": 3, "SOL": 2}
 

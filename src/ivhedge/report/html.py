@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from ivhedge.engine import series
 from ivhedge.engine.result import BacktestResult
-from ivhedge.report import atomic, charts, sections, series
+from ivhedge.report import atomic, charts, sections
 from ivhedge.report import format as fmt
 from ivhedge.report.markup import Markup, tag
 from ivhedge.report.page import Page
@@ -81,7 +82,7 @@ def _grid(panels: list[Markup]) -> Markup:
 
 
 def _pnl_panels(page: Page, result: BacktestResult) -> list[Markup]:
-    coins = [code for code in series.currencies(result.policies) if code not in fmt.USD_LIKE]
+    coins = [code for code in series.currencies(result.policies) if code not in series.USD_LIKE]
     return [
         page.chart(charts.pnl_usd_chart(result)),
         *(page.chart(charts.pnl_coin_chart(result, code)) for code in coins),

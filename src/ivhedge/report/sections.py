@@ -4,9 +4,9 @@ import json
 
 import polars as pl
 
+from ivhedge.engine.figures import final_exposures, policy_figures, std_reduction
 from ivhedge.engine.result import BacktestResult, PolicyResult
 from ivhedge.report import format as fmt
-from ivhedge.report.figures import final_exposures, policy_figures, std_reduction
 from ivhedge.report.markup import Markup, join, table, tag
 from ivhedge.report.page import panel
 
@@ -58,8 +58,8 @@ def policy_table(result: BacktestResult) -> Markup:
     """All policies side by side."""
     if result.baseline is None:
         return Markup()
-    base = policy_figures(result, result.baseline)
-    figures = [policy_figures(result, policy) for policy in result.policies]
+    base = policy_figures(result.baseline, result.numeraire)
+    figures = [policy_figures(policy, result.numeraire) for policy in result.policies]
     codes = sorted({code for item in figures for code in item.pnl if code != "USD"})
     headings = [
         "Policy",
@@ -157,7 +157,7 @@ def identity_table(result: BacktestResult) -> Markup:
     """Whether cash + marks equal the sum of all flows, per policy and currency, in exact decimals."""
     rows = []
     for policy in result.policies:
-        mark = _identity_mark(policy_figures(result, policy).identity_exact)
+        mark = _identity_mark(policy_figures(policy, result.numeraire).identity_exact)
         stated = policy.identity.rows() or [(fmt.MISSING,) * 4]
         rows += [[policy.name, *row[:4], mark] for row in stated]
     if not rows:

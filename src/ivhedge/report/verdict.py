@@ -5,10 +5,10 @@ from enum import StrEnum
 
 import polars as pl
 
+from ivhedge.engine import series
+from ivhedge.engine.figures import PolicyFigures, policy_figures, std_reduction
 from ivhedge.engine.result import BacktestResult
 from ivhedge.report import format as fmt
-from ivhedge.report import series
-from ivhedge.report.figures import PolicyFigures, policy_figures, std_reduction
 
 __all__ = ["Tone", "Verdict", "verdicts"]
 
@@ -40,9 +40,13 @@ def verdicts(result: BacktestResult) -> tuple[Verdict, ...]:
 def _policy_lines(result: BacktestResult) -> list[Verdict]:
     if result.baseline is None:
         return []
-    base = policy_figures(result, result.baseline)
+    base = policy_figures(result.baseline, result.numeraire)
     step = fmt.duration(series.step_seconds(result.baseline))
-    others = [policy_figures(result, policy) for policy in result.policies if policy is not result.baseline]
+    others = [
+        policy_figures(policy, result.numeraire)
+        for policy in result.policies
+        if policy is not result.baseline
+    ]
     lines = [_against_baseline(figures, base, step) for figures in others]
     if not others:
         lines.append(
@@ -93,7 +97,7 @@ def _surface_lines(result: BacktestResult) -> list[Verdict]:
 
 
 def _book_lines(result: BacktestResult) -> list[Verdict]:
-    figures = [policy_figures(result, policy) for policy in result.policies]
+    figures = [policy_figures(policy, result.numeraire) for policy in result.policies]
     lines = []
     broken = [item.name for item in figures if item.identity_exact is False]
     unknown = [item.name for item in figures if item.identity_exact is None]

@@ -21,12 +21,12 @@ def risk(
 ) -> None:
     """Show a book's exposures and its spot-vol matrix on the fitted surface."""
     from ivhedge.app.config import load_book
-    from ivhedge.app.views import open_desk, risk_to_dict
+    from ivhedge.app.views import risk_to_dict
+    from ivhedge.engine.desk import open_desk
     from ivhedge.report import exposure_tables, spot_vol_table
-    from ivhedge.risk import exposures
 
     desk = open_desk(load_snapshot(chains, underlying, at), load_book(book))
-    seen = exposures(desk.book, {desk.underlying: desk.surface}, ts_ns=desk.ts_ns)
+    seen = desk.exposures()
     matrix = desk.spot_vol()
     if as_json:
         emit_json(risk_to_dict(desk, seen, matrix))
@@ -54,14 +54,15 @@ def plan(
 ) -> None:
     """Plan the hedge of a book: what to trade now, why, and at what cost."""
     from ivhedge.app.config import load_book, load_policies
-    from ivhedge.app.views import open_desk
+    from ivhedge.engine import ReplayConfig
+    from ivhedge.engine.desk import open_desk
     from ivhedge.report import plan_tables
 
     known = {item.name: item for item in load_policies(policies)}
     if policy not in known:
         raise ConfigError(f"{policies}: expected a policy of {sorted(known)}, found {policy!r}")
     desk = open_desk(load_snapshot(chains, underlying, at), load_book(book))
-    planned = desk.plan(known[policy], numeraire)
+    planned = desk.plan(known[policy], ReplayConfig(name="plan", numeraire=numeraire))
     if as_json:
         emit_json(planned.to_dict())
         return

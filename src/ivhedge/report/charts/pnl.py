@@ -2,9 +2,10 @@
 
 import polars as pl
 
+from ivhedge.engine import series
+from ivhedge.engine.figures import policy_figures
 from ivhedge.engine.result import ATTRIBUTION_TERMS, BacktestResult, PolicyResult
 from ivhedge.report import format as fmt
-from ivhedge.report import series
 from ivhedge.report.charts.style import (
     Chart,
     Option,
@@ -19,7 +20,6 @@ from ivhedge.report.charts.style import (
     value_axis,
     zero_line,
 )
-from ivhedge.report.figures import policy_figures
 
 __all__ = [
     "attribution_over_time",
@@ -131,7 +131,7 @@ def attribution_over_time(result: BacktestResult, policy: PolicyResult) -> Chart
 
 def cost_breakdown(result: BacktestResult) -> Chart | None:
     """Fees, slippage and funding of each policy in USD."""
-    figures = [policy_figures(result, policy) for policy in result.policies]
+    figures = [policy_figures(policy, result.numeraire) for policy in result.policies]
     names = [item.name for item in figures]
     paid = {
         "fees": [item.fees_usd for item in figures],
@@ -142,7 +142,7 @@ def cost_breakdown(result: BacktestResult) -> Chart | None:
         return None
     option = _stacked([bar(term, values, color(term), stack="all") for term, values in paid.items()])
     option["yAxis"] = {**_category(names), "inverse": True}
-    option["xAxis"] = value_axis("", "usd")
+    option["xAxis"] = value_axis("", "usd", scale=False)
     note = "USD paid; negative = received"
     return Chart(title="Cost of hedging", note=note, option=option, height=110 + 46 * len(names))
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from ivhedge.core.units import VOL_POINT
+from ivhedge.engine import series
 from ivhedge.engine.result import BacktestResult
 from ivhedge.report import format as fmt
-from ivhedge.report import series
 from ivhedge.report.charts.style import (
     Chart,
     Option,

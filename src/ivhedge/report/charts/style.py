@@ -98,7 +98,7 @@ def base(*, legend: bool, tooltip: str, trigger: str = "axis", **more: object) -
             "textStyle": {"color": color("text"), "fontSize": 11},
             "pageTextStyle": {"color": color("muted")},
         },
-        "grid": {"left": 8, "right": 16, "top": 52 if legend else 30, "bottom": 8},
+        "grid": {"left": 8, "right": 16, "top": 52 if legend else 30, "bottom": 24},
         "tooltip": {
             "trigger": trigger,
             "confine": True,

@@ -1,12 +1,12 @@
 """Key figures of a policy: taken from its summary, worked out from its tables where absent."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import polars as pl
 
-from ivhedge.engine.result import BacktestResult, PolicyResult
-from ivhedge.report import series
+from ivhedge.engine import series
+from ivhedge.engine.result import PolicyResult, SummaryValue
 
 __all__ = ["PolicyFigures", "final_exposures", "policy_figures", "std_reduction"]
 
@@ -36,6 +36,14 @@ class PolicyFigures:
     residual_share_of_gross: float | None
     identity_exact: bool | None
 
+    def to_summary(self) -> dict[str, SummaryValue]:
+        """Flatten to the plain numbers of `PolicyResult.summary`."""
+        plain = asdict(self)
+        per_currency = {f"pnl_{code}": value for code, value in plain.pop("pnl").items()}
+        return per_currency | {
+            name: value for name, value in plain.items() if name not in ("name", "description", "costs")
+        }
+
     @property
     def cost_usd(self) -> float | None:
         """Fees and slippage together, USD."""
@@ -44,10 +52,10 @@ class PolicyFigures:
         return self.fees_usd + self.slippage_usd
 
 
-def policy_figures(result: BacktestResult, policy: PolicyResult) -> PolicyFigures:
+def policy_figures(policy: PolicyResult, numeraire: str) -> PolicyFigures:
     """Collect a policy's figures."""
-    steps = series.step_pnl(policy, result.numeraire)["pnl_usd"].to_numpy()
-    path = series.pnl_usd(policy, result.numeraire)
+    steps = series.step_pnl(policy, numeraire)["pnl_usd"].to_numpy()
+    path = series.pnl_usd(policy, numeraire)
     fall = series.drawdown(path)["drawdown"].to_numpy() if path.height else np.empty(0)
     terms = series.attribution_usd(policy)
     explained = {name: float(terms[name].sum()) if terms.height else None for name in terms.columns[1:]}
@@ -64,7 +72,7 @@ def policy_figures(result: BacktestResult, policy: PolicyResult) -> PolicyFigure
         pnl_std_usd=known("pnl_std_usd", float(steps.std(ddof=1)) if steps.size > 1 else None),
         max_drawdown_usd=known("max_drawdown_usd", float(fall.min()) if fall.size else None),
         cvar95_usd=known("cvar95_usd", _cvar95(steps)),
-        turnover_usd=known("turnover_usd", None),
+        turnover_usd=known("turnover_usd", _turnover(policy)),
         fees_usd=known("fees_usd", _negated(explained.get("fees"))),
         slippage_usd=known("slippage_usd", _negated(explained.get("slippage"))),
         funding_usd=known("funding_usd", explained.get("funding")),
@@ -126,6 +134,12 @@ def _identity_exact(policy: PolicyResult) -> bool | None:
     if stated is None:
         return None
     return stated is True or stated == "exact"
+
+
+def _turnover(policy: PolicyResult) -> float | None:
+    """Premiums of options and notionals of futures traded, USD."""
+    column = "value_usd"
+    return float(policy.trades[column].sum()) if column in policy.trades.columns else None
 
 
 def _negated(value: float | None) -> float | None:

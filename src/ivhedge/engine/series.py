@@ -5,12 +5,14 @@ of the step's end, so a move of the index on the collateral itself is no P&L; in
 of the dollar value.
 """
 
+from typing import Final
+
 import polars as pl
 
 from ivhedge.engine.result import ATTRIBUTION_TERMS, PolicyResult
-from ivhedge.report.format import USD_LIKE
 
 __all__ = [
+    "USD_LIKE",
     "attribution_usd",
     "currencies",
     "drawdown",
@@ -21,6 +23,8 @@ __all__ = [
     "step_seconds",
 ]
 
+USD_LIKE: Final = frozenset({"USD", "USDC", "USDT"})
+"""Currencies that count one for one as dollars in reports."""
 _KEYS = ("underlying", "currency")
 
 
@@ -79,7 +83,7 @@ def drawdown(pnl: pl.DataFrame) -> pl.DataFrame:
 
 def exposure_series(policy: PolicyResult, underlying: str, column: str) -> pl.DataFrame:
     """One exposure of one underlying over time, summed over settlement currencies: ``ts, value``."""
-    rows = policy.equity.filter(pl.col("underlying") == underlying)
+    rows = policy.equity.filter(pl.col("underlying") == underlying).drop_nulls(column)
     return rows.group_by("ts").agg(pl.col(column).sum().alias("value")).sort("ts")
 
 

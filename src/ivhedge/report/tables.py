@@ -1,0 +1,242 @@
+"""Tables for the terminal."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from ivhedge.engine.figures import final_exposures, policy_figures, std_reduction
+from ivhedge.engine.result import BacktestResult
+from ivhedge.hedge import HedgePlan
+from ivhedge.report import format as fmt
+from ivhedge.report.fitpage import FitView
+from ivhedge.report.verdict import verdicts
+from ivhedge.risk import Exposures, SpotVolMatrix
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+__all__ = [
+    "backtest_tables",
+    "exposure_tables",
+    "fit_tables",
+    "frame_table",
+    "plan_tables",
+    "spot_vol_table",
+]
+
+_MAX_ROWS = 50
+_WRAPPED = frozenset({"why", "", "instrument"})
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings):
+        shown.add_column(
+            heading,
+            justify="left" if place < text or heading in _WRAPPED else "right",
+            overflow="fold",
+            no_wrap=heading not in _WRAPPED,
+        )
+    for row in rows:
+        # Text objects: a name in square brackets is a name, not markup.
+        shown.add_row(*(Text(cell) for cell in row))
+    return shown
+
+
+def backtest_tables(result: BacktestResult) -> "list[RenderableType]":
+    """Verdict in words, the policies side by side, their last exposures, and the warnings."""
+    from rich.text import Text
+
+    shown: list[RenderableType] = [_policies(result), _last_exposures(result)]
+    shown += [Text(f"• {line.text}") for line in verdicts(result)]
+    shown += [Text(f"! {text}") for text in result.warnings]
+    return shown
+
+
+def _policies(result: BacktestResult) -> "Table":
+    figures = [policy_figures(policy, result.numeraire) for policy in result.policies]
+    base = figures[0]
+    rows = []
+    for item in figures:
+        cut = std_reduction(item, base) if item is not base else None
+        rows.append(
+            [
+                item.name,
+                fmt.number(item.pnl_usd, signed=True),
+                fmt.number(item.pnl_std_usd),
+                fmt.MISSING if cut is None else fmt.percent(-cut, 0, signed=True),
+                fmt.number(item.max_drawdown_usd),
+                fmt.count(item.n_trades),
+                fmt.number(item.cost_usd),
+                {True: "exact", False: "BROKEN", None: "unchecked"}[item.identity_exact],
+            ]
+        )
+    window = f"{fmt.when(result.start_ns)} to {fmt.when(result.end_ns)} UTC"
+    title = f"{result.name}: {', '.join(result.underlyings)}, {window}"
+    headings = [
+        "policy",
+        "P&L USD",
+        "sd/step",
+        f"vs {base.name}",
+        "drawdown",
+        "trades",
+        "cost",
+        "money",
+    ]
+    return _table(title, headings, rows)
+
+
+def _last_exposures(result: BacktestResult) -> "Table":
+    rows = [
+        [
+            policy.name,
+            row["underlying"],
+            fmt.number(row["delta_coin"], 3, signed=True),
+            fmt.number(row["gamma_1pct_usd"], 4, signed=True),
+            fmt.number(row["vega_usd_per_vol_point"], signed=True),
+            fmt.number(row["theta_usd_per_day"], signed=True),
+        ]
+        for policy in result.policies
+        for row in final_exposures(policy).iter_rows(named=True)
+    ]
+    headings = ["policy", "coin", "delta coin", "gamma 1 %", "vega USD/pt", "theta USD/day"]
+    return _table("exposure at the end", headings, rows, text=2)
+
+
+def exposure_tables(seen: Exposures) -> "list[Table]":
+    """Exposures by expiry and venue, and in total, in USD and in coin."""
+    rows = [_exposure_row(row) for row in seen.by("underlying", "expiry", "venue").iter_rows(named=True)]
+    rows += [_exposure_row(row) for row in seen.by("underlying").iter_rows(named=True)]
+    headings = [
+        "expiry",
+        "venue",
+        "delta coin",
+        "delta USD",
+        "gamma 1 %",
+        "vega USD/pt",
+        "vega coin/pt",
+        "theta USD/day",
+        "value coin",
+    ]
+    return [_table("exposures", headings, rows, text=2)]
+
+
+def _exposure_row(row: dict[str, object]) -> list[str]:
+    def value(name: str) -> float | None:
+        found = row[name]
+        return found if isinstance(found, float) else None
+
+    expiry = row.get("expiry")
+    label = f"{expiry:%d %b %Y}" if isinstance(expiry, datetime) else ("perpetual" if "expiry" in row else "")
+    first = label or f"{row['underlying']} total"
+    unpriced = row.get("unpriced")
+    return [
+        first + (f" ({unpriced} unpriced)" if unpriced else ""),
+        str(row.get("venue", "")),
+        fmt.number(value("delta_coin"), 3, signed=True),
+        fmt.number(value("delta_usd"), 3, signed=True),
+        fmt.number(value("gamma_1pct_usd"), 4, signed=True),
+        fmt.number(value("vega_usd_per_vol_point"), signed=True),
+        fmt.number(value("vega_coin_per_vol_point"), 5, signed=True),
+        fmt.number(value("theta_usd_per_day"), signed=True),
+        fmt.number(value("value_coin"), 4, signed=True),
+    ]
+
+
+def spot_vol_table(matrix: SpotVolMatrix) -> "Table":
+    """Profit in USD over spot moves (across) and vol moves (down), vol points."""
+    headings = ["vol \\ spot", *(fmt.percent(shock, 0, signed=True) for shock in matrix.spot_shocks)]
+    rows = [
+        [
+            f"{fmt.number(float(vol), 0, signed=True)} pts",
+            *(fmt.number(float(p), signed=True) for p in column),
+        ]
+        for vol, column in zip(matrix.vol_shocks, matrix.pnl_usd.T, strict=True)
+    ]
+    return _table("spot × vol, profit in USD, full revaluation", headings, rows)
+
+
+def plan_tables(plan: HedgePlan) -> "list[RenderableType]":
+    """Legs with their reasons, exposures before and after, and the verdict."""
+    from rich.text import Text
+
+    legs = [
+        [
+            leg.instrument.key,
+            "buy" if leg.quantity > 0 else "sell",
+            f"{abs(leg.quantity):f}",
+            fmt.price(float(leg.price_limit)),
+            fmt.number(leg.cost.total_usd, 2),
+            leg.reason,
+        ]
+        for leg in plan.legs
+    ]
+    factors = [
+        [
+            factor.name,
+            factor.unit,
+            fmt.number(factor.before, 4, signed=True),
+            fmt.number(factor.after, 4, signed=True),
+            fmt.number(factor.lower, 4, signed=True),
+            fmt.number(factor.upper, 4, signed=True),
+        ]
+        for factor in plan.factors
+    ]
+    before, after = plan.variance_before**0.5, plan.variance_after**0.5
+    shown: list[RenderableType] = [
+        Text(f"{plan.status.value}: {plan.reason}"),
+        _table("legs", ["instrument", "side", "contracts", "limit", "cost USD", "why"], legs, text=2),
+        _table("exposures", ["factor", "unit", "before", "after", "lower", "upper"], factors, text=2),
+        Text(
+            f"cost {fmt.number(plan.cost_usd, 2)} USD; standard deviation of a day's profit "
+            f"{fmt.number(before)} → {fmt.number(after)} USD; {plan.n_candidates} candidates"
+        ),
+    ]
+    shown += [Text(f"binding: {name}") for name in plan.binding]
+    shown += [Text(f"note: {note}") for note in plan.notes]
+    return shown
+
+
+def fit_tables(view: FitView) -> "list[Table]":
+    """Quality and certificate, fit by tenor, largest errors, quotes not fitted."""
+    tenors = [
+        [
+            row["tenor"],
+            fmt.count(row["n_quotes"]),
+            fmt.percent(row["inside_bid_ask"]),
+            fmt.vol_points(row["rmse_vol"]),
+            fmt.vol_points(row["median_error_vol"]),
+        ]
+        for row in view.by_tenor.iter_rows(named=True)
+    ]
+    worst = [
+        [
+            f"{row['venue']}:{row['instrument_name']}",
+            fmt.vol_percent(row["bid_iv"]),
+            fmt.vol_percent(row["ask_iv"]),
+            fmt.vol_percent(row["fitted_iv"]),
+            fmt.vol_points(row["error_vol"], signed=True),
+        ]
+        for row in view.worst.iter_rows(named=True)
+    ]
+    drops = [[reason, fmt.count(n)] for reason, n in view.drops.select("reason", "count").iter_rows()]
+    return [
+        _table("fit", ["", ""], [list(fact) for fact in view.facts], text=2),
+        _table("by tenor", ["tenor", "quotes", "inside bid/ask", "rmse pts", "median error pts"], tenors),
+        _table("largest errors", ["instrument", "bid %", "ask %", "surface %", "error pts"], worst),
+        _table("quotes not fitted", ["reason", "quotes"], drops),
+    ]
+
+
+def frame_table(frame: pl.DataFrame, title: str) -> "Table":
+    """Show any table, its first rows."""
+    rows = [["" if v is None else str(v) for v in row] for row in frame.head(_MAX_ROWS).iter_rows()]
+    more = frame.height - len(rows)
+    return _table(f"{title}, {more} more rows" if more else title, frame.columns, rows, text=frame.width)
