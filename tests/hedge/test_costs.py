@@ -63,6 +63,22 @@ def test_a_displayed_size_is_never_exceeded():
     assert (unit.max_buy, unit.max_sell) == (2.5, np.inf)
 
 
+def test_nothing_displayed_means_nothing_to_trade():
+    quote = Quote(bid=0.049, ask=0.05, mark=0.0495, bid_size=np.nan, ask_size=0.0, index=80_000.0)
+    unit = COSTS.unit_cost(option(), quote)
+    assert (unit.buy, unit.max_buy, unit.max_sell) == (np.inf, 0.0, np.inf)
+    with pytest.raises(LimitBreach, match="displayed size"):
+        COSTS.charge(option(), Decimal("0.1"), quote)
+
+
+def test_a_side_of_unknown_size_has_impact_though_the_other_is_known():
+    model = CostModel(fees=FEES, assumed_size={InstrumentKind.OPTION: 10.0})
+    quote = Quote(bid=0.040, ask=0.050, mark=0.045, bid_size=50.0, index=80_000.0)
+    assert model.charge(option(), Decimal("40"), quote).impact > 0.0
+    assert model.charge(option(), Decimal("-40"), quote).impact == 0.0
+    assert model.unit_cost(option(), quote).free_size == 10.0
+
+
 def test_impact_grows_beyond_the_assumed_size():
     model = CostModel(fees=FEES, assumed_size={InstrumentKind.OPTION: 10.0}, impact_half_spreads=2.0)
     quote = (0.040, 0.050, 0.045, 80_000.0)
@@ -75,16 +91,27 @@ def test_impact_grows_beyond_the_assumed_size():
     assert unit.impact * 10**2 == pytest.approx(large.impact * 80_000.0)
 
 
-@given(st.integers(-500, 500).filter(bool), st.floats(0.001, 0.2), st.floats(0.0, 0.5), st.floats(-0.5, 1.5))
-@settings(max_examples=60, deadline=None)
-def test_costs_are_never_negative_and_unit_cost_is_the_same_cost(lots, bid, width, where):
+INSTRUMENTS = [option(), option(coin=False), perpetual(), perpetual(coin=False), perpetual(days=30)]
+
+
+@given(
+    st.sampled_from(INSTRUMENTS),
+    st.integers(-500, 500).filter(bool),
+    st.floats(0.001, 0.2),
+    st.floats(0.0, 0.5),
+    st.floats(-0.5, 1.5),
+)
+@settings(max_examples=200, deadline=None)
+def test_costs_are_never_negative_and_unit_cost_is_the_same_cost(item, lots, bid, width, where):
+    if not (item.is_option and item.is_inverse):
+        bid *= 80_000.0
     ask, mark = bid * (1 + width), bid * (1 + width * where)
     quote = Quote(bid=bid, ask=ask, mark=mark, index=80_000.0)
-    quantity = lots * Decimal("0.1")
-    cost = COSTS.charge(option(), quantity, quote)
+    quantity = lots * item.lot
+    cost = COSTS.charge(item, quantity, quote)
     assert cost.spread >= 0.0
     assert cost.fee >= 0.0
-    unit = COSTS.unit_cost(option(), quote)
+    unit = COSTS.unit_cost(item, quote)
     per = unit.buy if lots > 0 else unit.sell
     # The fee is rounded to 1e-8 coin on every trade: one unit of it is 0.0008 USD.
     assert cost.total_usd == pytest.approx(per * abs(float(quantity)), rel=1e-9, abs=1e-3)

@@ -21,6 +21,7 @@ from ivhedge.hedge import (
     TenorBand,
     plan_hedge,
 )
+from ivhedge.hedge import aversion as aversion_module
 from ivhedge.hedge import plan as plan_module
 from ivhedge.hedge.optimiser import Solution
 
@@ -169,7 +170,8 @@ def test_missing_wrong_and_stale_surfaces_are_errors():
         plan(surface=replace(SURFACE, level=float("nan")))
 
 
-def test_an_iterate_that_has_not_converged_is_never_traded(monkeypatch):
+@pytest.mark.parametrize("risk", [RiskModel(), RiskModel(aversion=1e-6)])
+def test_an_iterate_that_has_not_converged_is_never_traded(monkeypatch, risk):
     def give_up(problem):
         return Solution(
             status=SolverStatus.NOT_CONVERGED,
@@ -180,7 +182,8 @@ def test_an_iterate_that_has_not_converged_is_never_traded(monkeypatch):
         )
 
     monkeypatch.setattr(plan_module, "solve", give_up)
-    result = plan()
+    monkeypatch.setattr(aversion_module, "solve", give_up)
+    result = plan(risk=risk)
     assert (result.status, result.legs, result.cost_usd) == (PlanStatus.SOLVER_FAILED, (), 0.0)
     assert result.exposures_after == result.exposures_before
 
@@ -194,6 +197,48 @@ def test_table_and_dict_are_complete():
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["status"] == "ok"
     assert plan(book_of()).to_table().height == 0
     json.dumps(plan(book_of()).to_dict(), allow_nan=False)
+
+
+def filled(book, result):
+    held = {p.instrument.key: (p.instrument, p.quantity) for p in book.positions}
+    for leg in result.legs:
+        _, before = held.get(leg.instrument.key, (None, Decimal(0)))
+        held[leg.instrument.key] = (leg.instrument, before + leg.quantity)
+    return book_of(*((item, str(quantity)) for item, quantity in held.values() if quantity))
+
+
+@pytest.mark.parametrize("limits", [HedgeLimits(), replace(VEGA, vega=()), VEGA])
+def test_a_second_plan_on_the_same_quotes_asks_for_next_to_nothing(limits):
+    first = plan(STRANGLE, limits)
+    second = plan(filled(STRANGLE, first), limits)
+    assert first.cost_usd > 100.0
+    # A lot or two: the first plan's rounding.
+    assert second.cost_usd < 0.01 * first.cost_usd
+
+
+def test_risk_is_removed_while_it_is_worth_its_price():
+    result = plan(limits=HedgeLimits())
+    gain = np.sqrt(result.variance_before) - np.sqrt(result.variance_after)
+    assert result.objective_before - result.objective_after == pytest.approx(gain - result.cost_usd, rel=1e-4)
+    dear = plan(limits=HedgeLimits(), risk=RiskModel(risk_price=0.05))
+    assert dear.cost_usd < result.cost_usd
+    assert dear.variance_after > result.variance_after
+
+
+def test_a_lot_too_coarse_to_be_worth_its_cost_is_not_traded():
+    # The programme would trade half a lot; a whole one costs more than the risk it removes.
+    bulky = replace(option(30, "80000"), lot=Decimal(5), min_size=Decimal(5))
+    for contracts in np.linspace(-6, -0.5, 12).round(1):
+        for half_spread in (0.2, 0.4, 0.6):
+            market = market_of(SURFACE, [bulky], half_spread=half_spread)
+            result = plan(book_of((option(30, "80000"), str(contracts))), HedgeLimits(), market)
+            sd = (np.sqrt(result.variance_before), np.sqrt(result.variance_after))
+            assert sd[1] + result.cost_usd <= sd[0] * (1 + 1e-9)
+
+
+def test_a_cap_below_the_smallest_size_leaves_no_instrument():
+    limits = replace(DELTA, max_contracts={"perpetual": Decimal("0.5"), "future": Decimal("0.5")})
+    assert plan(limits=limits).binding == ("band delta", "no tradable instrument")
 
 
 OPTIONS = [item for item in universe() if item.is_option]

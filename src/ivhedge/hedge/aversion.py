@@ -13,9 +13,10 @@ Hunter, Lange (2004), A tutorial on MM algorithms, section 2.
 from dataclasses import replace
 from math import sqrt
 
-from ivhedge.hedge.optimiser import HedgeProblem, Solution, SolverStatus, solve, variance
+from ivhedge.core.types import FloatArray
+from ivhedge.hedge.optimiser import HedgeProblem, Solution, SolverStatus, objective, solve, variance
 
-__all__ = ["solve_at_price"]
+__all__ = ["priced_objective", "solve_at_price"]
 
 _TOLERANCE = 0.01
 _MAX_SOLVES = 12
@@ -64,6 +65,20 @@ def _ahead(tried: float, left: float, slope: float) -> float:
     slope = min(max(slope, 0.0), 0.9)
     guess = (left - slope * tried) / (1.0 - slope)
     return min(max(guess, 0.25 * left), 4.0 * left)
+
+
+def priced_objective(problem: HedgeProblem, trades: FloatArray, risk_price: float) -> float:
+    """Cost, band penalties and `risk_price` times the standard deviation left by trades, USD.
+
+    Parameters
+    ----------
+    problem : HedgeProblem
+        Its aversion plays no part.
+    trades : FloatArray, shape (n,)
+    risk_price : float
+    """
+    after = variance(problem, problem.exposure + problem.loadings @ trades)
+    return objective(problem, trades) - 0.5 * problem.aversion * after + risk_price * sqrt(after)
 
 
 def _left(problem: HedgeProblem, solution: Solution) -> float:

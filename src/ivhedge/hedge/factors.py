@@ -34,10 +34,10 @@ class RiskModel:
     Parameters
     ----------
     aversion : float or None
-        Weight of ½·variance against cost, per USD of variance. None = ``risk_price`` divided by the
-        standard deviation of the book at hand, which does not depend on the book's size.
+        Weight of ½·variance against cost, per USD. None = ``risk_price`` divided by the standard deviation
+        that the plan leaves: the risk term then is ``risk_price`` times the standard deviation.
     risk_price : float
-        USD paid to remove one USD of standard deviation; used when `aversion` is None.
+        USD paid at most to remove one USD of standard deviation; used when `aversion` is None.
     horizon_days : float
         Span whose profit is judged.
     spot_vol_days : float

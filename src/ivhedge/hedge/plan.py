@@ -14,7 +14,7 @@ from ivhedge.core.errors import StaleQuote, UnknownInstrument
 from ivhedge.core.instruments import Instrument
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.core.units import NS_PER_HOUR
-from ivhedge.hedge.aversion import solve_at_price
+from ivhedge.hedge.aversion import priced_objective, solve_at_price
 from ivhedge.hedge.costs import CostModel, UnitCost
 from ivhedge.hedge.factors import Factors, RiskModel, build_factors, factor_loadings
 from ivhedge.hedge.instruments import HedgeMarket
@@ -100,8 +100,16 @@ def plan_hedge(
     problem = _problem(exposure, factors, risk, limits, candidates, held, loadings)
     problem, lots, solution = _solve_in_lots(problem, candidates.grid(held), risk)
     draft = _Draft(
-        market=market, factors=factors, problem=problem, candidates=candidates, held=held, lots=lots
+        market=market,
+        factors=factors,
+        problem=problem,
+        risk=risk,
+        candidates=candidates,
+        held=held,
+        lots=lots,
     )
+    if not draft.is_better:
+        draft = replace(draft, lots=np.zeros_like(lots))
     legs = _legs(draft, costs)
     if limits.max_cost_usd is not None and sum(leg.cost.total_usd for leg in legs) > limits.max_cost_usd:
         # Ticks and fee rounding took it past the limit by a hair; no trade is always within it.
@@ -128,6 +136,7 @@ class _Draft:
     market: HedgeMarket
     factors: Factors
     problem: HedgeProblem
+    risk: RiskModel
     candidates: _Candidates
     held: tuple[Instrument, ...]
     lots: IntArray
@@ -135,6 +144,16 @@ class _Draft:
     @property
     def contracts(self) -> FloatArray:
         return np.asarray(self.lots * np.array([float(item.lot) for item in self.held]), dtype=np.float64)
+
+    @property
+    def is_better(self) -> bool:
+        # Lots are sought with a weight of the variance; what counts in the end is the price of risk.
+        return self.value(self.contracts) < self.value(np.zeros(self.lots.size))
+
+    def value(self, contracts: FloatArray) -> float:
+        if self.risk.aversion is None:
+            return priced_objective(self.problem, contracts, self.risk.risk_price)
+        return objective(self.problem, contracts)
 
 
 def _surface_of(
@@ -310,8 +329,8 @@ def _finish(
         ),
         variance_before=variance(problem, problem.exposure),
         variance_after=variance(problem, after),
-        objective_before=objective(problem, idle),
-        objective_after=objective(problem, draft.contracts),
+        objective_before=draft.value(idle),
+        objective_after=draft.value(draft.contracts),
         binding=binding,
         notes=notes,
         n_candidates=len(draft.held),

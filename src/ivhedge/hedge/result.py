@@ -89,7 +89,7 @@ class HedgePlan:
     variance_before, variance_after : float
         Of one horizon's profit about the targets, USD².
     objective_before, objective_after : float
-        USD; the second is never above the first.
+        Cost, penalties and priced risk, USD; the second is never above the first.
     binding : tuple of str
         What keeps the bands out of reach, when the status is best effort.
     notes : tuple of str

@@ -42,7 +42,7 @@ def snapshots(
     Raises
     ------
     SchemaError
-        If a table lacks a column, or nothing in a snapshot tells the index.
+        If a table lacks a column, a row its time or underlying, or nothing in a snapshot tells the index.
     EmptyData
         If there are no rows.
     """
@@ -54,6 +54,12 @@ def snapshots(
         table = table.filter(pl.col("underlying") == underlying)
     if table.is_empty():
         raise EmptyData("expected option rows to cut into snapshots, found none; widen the window or filter")
+    unplaced = table.filter(pl.col("ts").is_null() | pl.col("underlying").is_null())
+    if not unplaced.is_empty():
+        raise SchemaError(
+            f"expected a time and an underlying in every row, found {unplaced.height} rows without, the first "
+            f"named {unplaced['instrument_name'][0]!r}; drop them or pass underlying="
+        )
     return _cut(table.sort("ts", "underlying", maintain_order=True), _by_time(extra))
 
 

@@ -29,11 +29,13 @@ def tick_sizes(chain: pl.DataFrame, price: FloatArray) -> FloatArray:
     level = np.nan_to_num(price)
     ticks = np.zeros_like(level)
     products = list(zip(chain["venue"].to_list(), chain["underlying"].to_list(), strict=True))
-    for venue, underlying in set(products):
+    listed = set(products)
+    for venue, underlying in listed:
         ladder = _ladder(venue, underlying)
         if ladder is None:
             continue
-        mine = np.array([product == (venue, underlying) for product in products])
+        alone = len(listed) == 1
+        mine = slice(None) if alone else np.array([product == (venue, underlying) for product in products])
         starts = np.array([float(start) for start, _ in ladder.steps])
         sizes = np.array([float(tick) for _, tick in ladder.steps])
         ticks[..., mine] = sizes[np.searchsorted(starts, level[..., mine], side="right") - 1]

@@ -40,7 +40,7 @@ def tiles(result: BacktestResult) -> Markup:
         (fmt.percent(inside if isinstance(inside, float) else None), "quotes inside bid/ask, mean"),
         (fmt.vol_points(rmse if isinstance(rmse, float) else None), "rmse in vol points, median"),
         (f"{fmt.count(valid)} / {fmt.count(surfaces.height)}", "certified free of arbitrage"),
-        (fmt.count(dropped), "quotes dropped, each counted"),
+        (fmt.count(dropped), "quotes not used, each counted"),
         (fmt.count(sum(policy.trades.height for policy in result.policies)), "trades, all policies"),
         (fmt.number(speed, 1), "snapshots per second"),
     ]
@@ -188,13 +188,11 @@ def drops_panel(result: BacktestResult) -> Markup:
     drops = result.drops.sort("count", descending=True)
     total = _total(drops["count"])
     if not total:
-        return panel("Dropped quotes", "", tag("p", "No quote was dropped.", class_="empty"))
+        return panel("Quotes not used", "", tag("p", "Every quote was used.", class_="empty"))
     rows = [
         [reason, fmt.count(n), fmt.percent(n / total)] for reason, n in drops.select("reason", "count").rows()
     ]
-    return panel(
-        "Dropped quotes", f"{fmt.count(total)} rows", table(["Reason", "Rows", "Share of drops"], rows)
-    )
+    return panel("Quotes not used", f"{fmt.count(total)} rows", table(["Reason", "Rows", "Share"], rows))
 
 
 def reproducibility(result: BacktestResult) -> Markup:

@@ -121,9 +121,7 @@ def exposure_tables(seen: Exposures) -> "list[Table]":
         "delta USD",
         "gamma 1 %",
         "vega USD/pt",
-        "vega coin/pt",
         "theta USD/day",
-        "value coin",
     ]
     return [_table("exposures", headings, rows, text=2)]
 
@@ -144,23 +142,21 @@ def _exposure_row(row: dict[str, object]) -> list[str]:
         fmt.number(value("delta_usd"), 3, signed=True),
         fmt.number(value("gamma_1pct_usd"), 4, signed=True),
         fmt.number(value("vega_usd_per_vol_point"), signed=True),
-        fmt.number(value("vega_coin_per_vol_point"), 5, signed=True),
         fmt.number(value("theta_usd_per_day"), signed=True),
-        fmt.number(value("value_coin"), 4, signed=True),
     ]
 
 
 def spot_vol_table(matrix: SpotVolMatrix) -> "Table":
-    """Profit in USD over spot moves (across) and vol moves (down), vol points."""
+    """Profit in thousand USD over spot moves (across) and vol moves (down), vol points."""
     headings = ["vol \\ spot", *(fmt.percent(shock, 0, signed=True) for shock in matrix.spot_shocks)]
     rows = [
         [
             f"{fmt.number(float(vol), 0, signed=True)} pts",
-            *(fmt.number(float(p), signed=True) for p in column),
+            *(fmt.number(float(p) / 1e3, 1, signed=True) for p in column),
         ]
         for vol, column in zip(matrix.vol_shocks, matrix.pnl_usd.T, strict=True)
     ]
-    return _table("spot × vol, profit in USD, full revaluation", headings, rows)
+    return _table("spot × vol, profit in thousand USD, full revaluation", headings, rows)
 
 
 def plan_tables(plan: HedgePlan) -> "list[RenderableType]":

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["console", "emit_json", "plain", "progress_bar", "report_error"]
 
 
+_PIPE_WIDTH = 110
+
+
 def console(*, as_json: bool = False) -> "Console":
     """Console for people; on standard error when standard output belongs to JSON."""
     from rich.console import Console
 
-    return Console(stderr=as_json)
+    target = sys.stderr if as_json else sys.stdout
+    return Console(stderr=as_json, width=None if target.isatty() else _PIPE_WIDTH)
 
 
 def plain(value: object) -> object:

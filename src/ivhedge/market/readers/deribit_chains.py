@@ -66,4 +66,5 @@ DERIBIT_CHAINS: Final = Format(
         }
     ),
     scan=_scan,
+    times=frozenset({"timestamp", "expiry"}),
 )

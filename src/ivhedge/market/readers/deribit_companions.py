@@ -20,6 +20,7 @@ __all__ = ["DERIBIT_PERPETUAL_MARKS", "DERIBIT_TERM_FUTURES_MARKS"]
 _SHARED: Final = frozenset(
     {"timestamp", "currency", "instrument_name", "price", "price_timestamp", "candle_volume_coin"}
 )
+_TIMES: Final = frozenset({"timestamp", "price_timestamp"})
 
 
 def _frame(paths: Sequence[Path], options: ReadOptions, kind: str, mark: pl.Expr) -> pl.LazyFrame:
@@ -55,6 +56,7 @@ DERIBIT_PERPETUAL_MARKS: Final = Format(
     required=_SHARED,
     forbidden=frozenset({"chain_underlying_price"}),
     scan=_scan_perpetuals,
+    times=_TIMES,
 )
 
 DERIBIT_TERM_FUTURES_MARKS: Final = Format(
@@ -63,4 +65,5 @@ DERIBIT_TERM_FUTURES_MARKS: Final = Format(
     suffixes=(".parquet",),
     required=_SHARED | {"chain_underlying_price"},
     scan=_scan_dated,
+    times=_TIMES,
 )

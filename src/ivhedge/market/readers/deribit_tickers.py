@@ -32,6 +32,7 @@ _SHARED: Final = frozenset(
         "index_price",
     }
 )
+_TIMES: Final = frozenset({"timestamp", "expiry"})
 
 
 def _dumps(paths: Sequence[Path], options: ReadOptions) -> pl.LazyFrame:
@@ -94,6 +95,7 @@ DERIBIT_TICKERS: Final = Format(
     suffixes=(".parquet",),
     required=_SHARED | {"strike", "is_call", "underlying_price", "mark_iv", "open_interest"},
     scan=_scan_options,
+    times=_TIMES,
 )
 
 DERIBIT_TICKER_FUTURES: Final = Format(
@@ -103,4 +105,5 @@ DERIBIT_TICKER_FUTURES: Final = Format(
     required=_SHARED | {"funding_8h"},
     forbidden=frozenset({"strike"}),
     scan=_scan_futures,
+    times=_TIMES,
 )

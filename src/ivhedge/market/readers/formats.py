@@ -31,6 +31,9 @@ class ReadOptions:
     sample_ns: int | None = None
 
 
+_LAST_LINE_BYTES = 65_536
+_UTC = ("UTC", "Etc/UTC", "+00:00")
+
 Scan: TypeAlias = Callable[[Sequence[Path], ReadOptions], pl.LazyFrame]
 
 
@@ -50,6 +53,8 @@ class Format:
         Columns (or JSON keys of one record) that the reader needs.
     forbidden : frozenset of str
         Columns that tell a similar format apart.
+    times : frozenset of str
+        Parquet columns that must hold times in UTC: a bare number would be read in a wrong unit.
     scan : callable
         Files and options to a lazy frame in the table's schema.
     """
@@ -60,10 +65,33 @@ class Format:
     required: frozenset[str]
     scan: Scan
     forbidden: frozenset[str] = field(default_factory=frozenset)
+    times: frozenset[str] = field(default_factory=frozenset)
 
     def accepts(self, path: Path, columns: frozenset[str]) -> bool:
         """Whether a file with these columns is of this format."""
         return path.name.endswith(self.suffixes) and self.required <= columns and not self.forbidden & columns
+
+    def check_times(self, path: Path) -> None:
+        """Refuse a file whose time columns are not times.
+
+        Raises
+        ------
+        SchemaError
+            If one is a number, a text or a time without a zone.
+        """
+        if not self.times:
+            return
+        types = pl.read_parquet_schema(path)
+        wrong = {
+            name: str(kind)
+            for name in sorted(self.times)
+            if not (isinstance(kind := types[name], pl.Datetime) and kind.time_zone in _UTC)
+        }
+        if wrong:
+            raise SchemaError(
+                f"{path}: expected times with the zone UTC in {sorted(self.times)}, found {wrong}; "
+                "cast them when recording, for instance with polars' from_epoch and replace_time_zone('UTC')"
+            )
 
 
 def load_json(path: Path) -> list[dict[str, object]]:
@@ -95,22 +123,41 @@ def columns_of(path: Path) -> frozenset[str]:
     Raises
     ------
     EmptyData
-        If the file has no bytes.
+        If the file has no bytes, or the answer no records.
     DataError
         If the file is truncated or unreadable.
     """
     if path.stat().st_size == 0:
         raise EmptyData(f"{path}: expected a file with quotes, found an empty file; record it again")
     if path.name.endswith(".json"):
-        return frozenset(key for record in load_json(path) for key in record)
+        records = load_json(path)
+        if not records:
+            raise EmptyData(f"{path}: expected records in the answer, found an empty list; record it again")
+        return frozenset(key for record in records for key in record)
     try:
         if path.name.endswith(".parquet"):
             return frozenset(pl.read_parquet_schema(path))
+        if path.name.endswith(".csv"):
+            _refuse_cut_line(path)
         return frozenset(pl.read_csv(path, n_rows=0).columns)
     except (pl.exceptions.PolarsError, OSError) as exc:
         raise DataError(
             f"{path}: expected a complete file, found {exc}; it may be truncated: record or copy it again"
         ) from exc
+
+
+def _refuse_cut_line(path: Path) -> None:
+    """A CSV that was cut off reads as if its last fields were unknown, or its last number shorter."""
+    with path.open("rb") as handle:
+        header = handle.readline()
+        handle.seek(max(path.stat().st_size - _LAST_LINE_BYTES, 0))
+        last = handle.read().rstrip(b"\r\n").rsplit(b"\n", 1)[-1]
+    if last.count(b",") < header.count(b","):
+        found = last[:60].decode("utf-8", "replace")
+        raise DataError(
+            f"{path}: expected {header.count(b',') + 1} fields in the last line, found "
+            f"{last.count(b',') + 1} ({found!r}); the file is truncated: record or copy it again"
+        )
 
 
 def match_format(path: Path, columns: frozenset[str], formats: Sequence[Format]) -> Format | None:

@@ -1,6 +1,6 @@
 """The project's own tables in Parquet: what the store holds and what `export` writes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +12,21 @@ from ivhedge.market.schemas import CHAIN_SCHEMA, FUTURES_SCHEMA
 __all__ = ["OWN_CHAINS", "OWN_FUTURES"]
 
 
+_TIMES: Final = frozenset({"ts", "expiry", "ts_event", "ts_recv"})
+
+
+def _rows(paths: Sequence[Path], options: ReadOptions, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    files = [pl.scan_parquet(path, hive_partitioning=False) for path in paths]
+    typed = [frame.select(pl.col(n).cast(kind) for n, kind in schema.items()) for frame in files]
+    return pl.concat(typed).filter(options.window.holds("ts", "ns"))
+
+
 def _scan_chains(paths: Sequence[Path], options: ReadOptions) -> pl.LazyFrame:
-    frame = pl.scan_parquet(list(paths), hive_partitioning=False)
-    return frame.select(list(CHAIN_SCHEMA)).filter(options.window.holds("ts", "ns"))
+    return _rows(paths, options, CHAIN_SCHEMA)
 
 
 def _scan_futures(paths: Sequence[Path], options: ReadOptions) -> pl.LazyFrame:
-    frame = pl.scan_parquet(list(paths), hive_partitioning=False)
-    return frame.select(list(FUTURES_SCHEMA)).filter(options.window.holds("ts", "ns"))
+    return _rows(paths, options, FUTURES_SCHEMA)
 
 
 OWN_CHAINS: Final = Format(
@@ -28,6 +35,7 @@ OWN_CHAINS: Final = Format(
     suffixes=(".parquet",),
     required=frozenset(CHAIN_SCHEMA),
     scan=_scan_chains,
+    times=_TIMES,
 )
 
 OWN_FUTURES: Final = Format(
@@ -37,4 +45,5 @@ OWN_FUTURES: Final = Format(
     required=frozenset(FUTURES_SCHEMA),
     forbidden=frozenset({"strike"}),
     scan=_scan_futures,
+    times=_TIMES,
 )

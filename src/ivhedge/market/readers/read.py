@@ -187,15 +187,16 @@ def _groups(source: Path, table: Table, fmt: str) -> list[_Group]:
         seen.append((path, columns))
         matched = match_format(path, columns, formats)
         if matched is not None:
+            matched.check_times(path)
             groups.setdefault(matched.name, (matched, []))[1].append(path)
     if not groups:
         raise mismatch(*seen[0], formats)
     return list(groups.values())
 
 
-def _run(frame: pl.LazyFrame, source: str | Path) -> pl.DataFrame:
+def _run(groups: Sequence[_Group], options: ReadOptions, keep: pl.Expr, source: str | Path) -> pl.DataFrame:
     try:
-        return frame.collect()
+        return pl.concat([fmt.scan(paths, options) for fmt, paths in groups]).filter(keep).collect()
     except (pl.exceptions.PolarsError, OSError) as exc:
         raise DataError(
             f"{source}: expected readable rows, found {exc}; a file may be truncated or mistyped: "
@@ -206,11 +207,16 @@ def _run(frame: pl.LazyFrame, source: str | Path) -> pl.DataFrame:
 def _collect(
     groups: Sequence[_Group], options: ReadOptions, underlying: str | None, source: str | Path
 ) -> pl.DataFrame:
-    frame = pl.concat([fmt.scan(paths, options) for fmt, paths in groups])
-    wanted = frame if underlying is None else frame.filter(pl.col("underlying") == underlying)
-    table = _run(wanted, source)
+    keep = pl.lit(True) if underlying is None else pl.col("underlying") == underlying
+    table = _run(groups, options, keep, source)
     if table.is_empty():
         raise _nothing(groups, options, underlying, source)
+    undated = table["ts"].null_count()
+    if undated:
+        raise DataError(
+            f"{source}: expected a time in every row, found {undated} of {table.height} without; "
+            "drop those rows from the recording"
+        )
     return table
 
 
@@ -218,9 +224,7 @@ def _nothing(
     groups: Sequence[_Group], options: ReadOptions, underlying: str | None, source: str | Path
 ) -> DataError:
     everything = ReadOptions(window=Window(), sample_ns=options.sample_ns)
-    rows = _run(
-        pl.concat([fmt.scan(paths, everything) for fmt, paths in groups]).select("ts", "underlying"), source
-    )
+    rows = _run(groups, everything, pl.lit(True), source).select("ts", "underlying")
     coins = rows["underlying"].unique().drop_nulls().sort().to_list()
     if underlying is not None and coins and underlying not in coins:
         return UnknownInstrument(f"{source}: expected an underlying of {coins}, found {underlying!r}")

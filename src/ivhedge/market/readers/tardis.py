@@ -16,6 +16,8 @@ from typing import Final
 
 import polars as pl
 
+from ivhedge.core.errors import DataError
+from ivhedge.core.units import format_ns
 from ivhedge.market.readers.columns import chain_frame
 from ivhedge.market.readers.formats import Format, ReadOptions
 from ivhedge.market.readers.names import settlement_from_name, underlying_from_name
@@ -42,6 +44,8 @@ _TYPES: Final = {
     "underlying_price": pl.Float64(),
 }
 _KEYS: Final = ("exchange", "symbol")
+_MOST_POINTS: Final = 1_000_000
+"""One wrong time stamp would otherwise ask for a grid of half a century."""
 
 
 def _time(name: str) -> pl.Expr:
@@ -62,6 +66,7 @@ def _sample(updates: pl.LazyFrame, sample_ns: int, window: Window) -> pl.LazyFra
     point = pl.when(point == pl.col("ts_recv")).then(point).otherwise(point + step)
     # The whole file tells how long the recording ran, also where a window ends before it does.
     span = updates.select(first=point.min(), last=point.max())
+    _refuse_long(span.collect(), sample_ns)
     grid = span.select(pl.datetime_ranges("first", "last", interval=f"{sample_ns}ns").alias("ts")).explode(
         "ts"
     )
@@ -76,6 +81,16 @@ def _sample(updates: pl.LazyFrame, sample_ns: int, window: Window) -> pl.LazyFra
         check_sortedness=False,
     )
     return sampled.filter(pl.col("ts_recv").is_not_null() & (pl.col("expiry") > pl.col("ts")))
+
+
+def _refuse_long(span: pl.DataFrame, sample_ns: int) -> None:
+    first, last = span.select(pl.all().dt.epoch("ns")).row(0)
+    if first is not None and (last - first) // sample_ns > _MOST_POINTS:
+        raise DataError(
+            f"expected a stream of at most {_MOST_POINTS} sampling steps, found arrivals from "
+            f"{format_ns(first)} to {format_ns(last)}; local_timestamp must be in microseconds, "
+            "else split the file or take a larger sample"
+        )
 
 
 def _scan(paths: Sequence[Path], options: ReadOptions) -> pl.LazyFrame:
