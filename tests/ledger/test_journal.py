@@ -68,6 +68,13 @@ def test_entries_cannot_be_changed_from_outside() -> None:
         journal.entries[0].note = "x"  # type: ignore[misc]
 
 
+def test_the_newest_entries_alone() -> None:
+    journal = Journal([_deposit(0), _deposit(1), _deposit(2)])
+    assert [entry.seq for entry in journal.since(1)] == [1, 2]
+    assert journal.since(3) == ()
+    assert journal.since(-1) == journal.entries
+
+
 def test_the_table_is_readable() -> None:
     table = Journal([_deposit(0)]).to_table()
     assert table["amount"].to_list() == ["0.00000150"]

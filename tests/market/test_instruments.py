@@ -104,3 +104,9 @@ def test_fractional_strike_survives_exactly(make_chain):
     chain = make_chain().head(1).with_columns(strike=pl.lit(1.1))
     (only,) = instruments_of(chain).values()
     assert only.strike == Decimal("1.1")
+
+
+@pytest.mark.parametrize("strike", [float("nan"), float("inf")])
+def test_strike_that_is_no_number(make_chain, strike):
+    with pytest.raises(SchemaError, match="deribit:BTC-27MAR26-70000-P: expected a finite strike"):
+        instruments_of(make_chain().with_columns(strike=pl.lit(strike)))

@@ -58,3 +58,12 @@ def test_nothing_to_cut(make_chain):
         snapshots(make_chain(), underlying="ETH")
     with pytest.raises(SchemaError, match="chains"):
         snapshots(make_chain().drop("ask"))
+
+
+@pytest.mark.parametrize("column", ["ts", "underlying"])
+def test_rows_that_belong_to_no_snapshot(make_chain, column):
+    chain = make_chain().with_columns(pl.when(pl.int_range(pl.len()) > 0).then(pl.col(column)).alias(column))
+    with pytest.raises(SchemaError, match=r"found 1 rows without.*BTC-27MAR26-70000-P"):
+        snapshots(chain)
+    (snapshot,) = snapshots(chain.filter(pl.col("ts").is_not_null()), underlying="BTC")
+    assert snapshot.chain.height == 13

@@ -95,6 +95,10 @@ def test_statuses_keep_numbers_null_and_are_counted():
     by = result.by("underlying")
     assert by["unpriced"].to_list() == [1, 1]
     assert result.total("ETH")["unpriced"] == 1.0
+    assert result.total("BTC")["unpriced"] == 1.0
+    # The total comes from the arrays, the groups from the table: they must say the same.
+    row = by.row(0, named=True)
+    assert result.total("BTC") == {name: row[name] for name in (*EXPOSURE_NAMES, "unpriced")}
     assert set(EXPOSURE_NAMES) < set(result.legs.columns)
 
 

@@ -148,10 +148,62 @@ def test_kink_between_strikes_is_felt() -> None:
     assert not certify(kinked).valid
 
 
-def test_nan_fails_instead_of_passing() -> None:
-    certificate = certify(FormulaSurface(lambda k, tau: np.where(k > 1.0, np.nan, 0.2 * tau)))
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, -0.1])
+def test_a_variance_that_is_no_number_fails_instead_of_passing(value: float) -> None:
+    certificate = certify(FormulaSurface(lambda k, tau: np.where(k > 1.0, value, 0.2 * tau)))
     assert not certificate.valid
     assert "not_finite" in {violation.kind for violation in certificate.violations}
+
+
+class ClaimsFlat(FormulaSurface):
+    """A surface whose closed-form derivatives are those of another one."""
+
+    claimed = 0.0
+
+    def derivatives(self, log_moneyness: ArrayLike, tau: ArrayLike) -> tuple[FloatArray, ...]:
+        w = self.total_variance(log_moneyness, tau)
+        return w, np.full_like(w, self.claimed), np.full_like(w, self.claimed)
+
+
+class ClaimsNothing(ClaimsFlat):
+    claimed = np.nan
+
+
+def test_derivatives_are_not_taken_at_their_word() -> None:
+    vogt = ClaimsFlat(lambda k, tau: tau * raw_svi(k, -0.0410, 0.1331, 0.3586, 0.3060, 0.4153))
+    assert {v.kind for v in certify(vogt).violations} == {"butterfly"}
+    silent = certify(ClaimsNothing(lambda k, tau: 0.25 * tau + 0.0 * k))
+    assert not silent.valid
+    assert np.isnan(silent.min_density)
+    silent_reasons = {v.kind for v in silent.violations}
+    assert silent_reasons == {"butterfly"}
+
+
+def test_a_vol_that_does_not_belong_to_the_variance_fails() -> None:
+    class Smirk(FormulaSurface):
+        def implied_vol(self, log_moneyness: ArrayLike, tau: ArrayLike) -> FloatArray:
+            return 0.5 + 0.1 * np.asarray(log_moneyness) + 0.0 * np.asarray(tau)
+
+    kinds = {v.kind for v in certify(Smirk(lambda k, tau: 0.25 * tau + 0.0 * k)).violations}
+    assert kinds == {"implied_vol"}
+
+
+@pytest.mark.parametrize("price", [np.nan, 0.0, -1.0])
+def test_a_forward_that_is_no_price_fails(price: float) -> None:
+    class Lost(FormulaSurface):
+        def forward(self, tau: ArrayLike) -> FloatArray:
+            return np.where(np.asarray(tau) > 0.5, price, 100.0)
+
+    found = certify(Lost(lambda k, tau: 0.25 * tau + 0.0 * k, taus=(0.2, 1.0))).violations
+    assert {v.kind for v in found} == {"forward"}
+    assert min(v.expiry_ns for v in found) > NS_PER_YEAR // 2
+
+
+def test_wings_that_cross_beyond_every_grid_fail() -> None:
+    # At ±1,000 standard deviations the later slice is still higher; its wing falls all the same.
+    certificate = certify(pair(psi=np.array([0.2, 0.2 * (1 - 1e-6)])))
+    assert certificate.min_calendar > 0.0
+    assert {(v.kind, abs(v.log_moneyness)) for v in certificate.violations} == {("calendar", np.inf)}
 
 
 @settings(max_examples=40, deadline=None)
@@ -182,7 +234,7 @@ def test_compiled_checks_equal_their_twin(truth_surface: EssviSurface) -> None:
     grid = np.linspace(-10.0, 10.0, 401)
     k = np.sqrt(truth_surface.theta)[:, None] * grid
     compiled = dense_checks(k, np.column_stack(truth_surface.slice_parameters(taus)))
-    for one, other in zip(compiled, _numpy_checks(truth_surface, k, taus, grid), strict=True):
+    for one, other in zip(compiled, _numpy_checks(truth_surface, k, taus), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-14)
 
 

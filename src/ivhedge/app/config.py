@@ -73,7 +73,7 @@ class _Replay(_Model):
     future_half_spread_bps: float = Field(1.0, ge=0)
     funding_rate_8h: float | None = None
     settlement_bars: Path | None = None
-    risk_price: float = Field(1.0, ge=0)
+    risk_price: float = Field(0.1, ge=0)
 
 
 _M = TypeVar("_M", bound=_Model)

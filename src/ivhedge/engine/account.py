@@ -222,9 +222,9 @@ class Account:
             instrument = position.instrument
             price, source = settlements.of(instrument)
             expiry_ns = instrument.expiry_ns or now_ns
-            first = len(self.ledger.entries)
+            first = self.ledger.next_seq
             amount = self.ledger.settle(expiry_ns, instrument, price, note=source)
-            posted = self.ledger.entries[first:]
+            posted = self.ledger.entries_since(first)
             fees = sum(-e.amount.to_float() for e in posted if e.kind is EntryKind.DELIVERY_FEE)
             self._book(instrument, {"fees": -fees})
             self.note(

@@ -9,6 +9,7 @@ from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import FloatArray
 from ivhedge.engine.board import QuoteBoard, with_perpetual
 from ivhedge.engine.bookkeeper import Bookkeeper
+from ivhedge.engine.hedger import MIN_HEDGE_TENOR_DAYS
 from ivhedge.engine.policies import allowed_kinds, terms_of
 from ivhedge.engine.spec import BookSpec, PolicyKind, PolicySpec, ReplayConfig
 from ivhedge.hedge import (
@@ -106,7 +107,9 @@ class Desk:
         seen = self.exposures()
         terms = terms_of(policy, self.book.positions, seen, self.underlying, config.numeraire)
         costs = CostModel(fees={venue: load_fees(venue) for venue in venues})
-        rules = InstrumentRules(venues=venues, kinds=allowed_kinds(policy))
+        rules = InstrumentRules(
+            venues=venues, kinds=allowed_kinds(policy), min_tenor_days=MIN_HEDGE_TENOR_DAYS
+        )
         return plan_hedge(
             self.book,
             self.surface,

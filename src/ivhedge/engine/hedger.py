@@ -18,9 +18,13 @@ from ivhedge.hedge import (
     hedge_market,
     plan_hedge,
 )
+from ivhedge.ledger import Book
 from ivhedge.risk import exposures
 
-__all__ = ["Hedger"]
+__all__ = ["MIN_HEDGE_TENOR_DAYS", "Hedger"]
+
+MIN_HEDGE_TENOR_DAYS = 4.0
+"""Options nearer to expiry are no new hedges: their gamma outgrows what they were bought for."""
 
 Timer = Callable[[str], AbstractContextManager[None]]
 
@@ -42,7 +46,7 @@ class Hedger:
     venues: tuple[str, ...]
     timed: Timer
     _last_hedge_ns: dict[tuple[str, str], int] = field(default_factory=dict)
-    _markets: dict[tuple[str, InstrumentRules], HedgeMarket] = field(default_factory=dict)
+    _markets: dict[tuple[str, InstrumentRules, frozenset[str]], HedgeMarket] = field(default_factory=dict)
     _markets_ns: int = -1
 
     def hedge(
@@ -93,21 +97,36 @@ class Hedger:
         return plan_hedge(
             book,
             board.surfaces,
-            self._market(board, underlying, policy),
+            self._market(board, underlying, policy, _held_options(book, own_keys, underlying)),
             terms.limits,
             state,
             costs=account.costs,
             risk=RiskModel(risk_price=self.config.risk_price),
         )
 
-    def _market(self, board: QuoteBoard, underlying: str, policy: PolicySpec) -> HedgeMarket:
-        # Policies that trade the same kinds share their candidates.
+    def _market(
+        self, board: QuoteBoard, underlying: str, policy: PolicySpec, held: frozenset[str]
+    ) -> HedgeMarket:
+        # Policies that trade the same kinds and hold the same hedges share their candidates.
         if self._markets_ns != board.ts_ns:
             self._markets, self._markets_ns = {}, board.ts_ns
-        rules = InstrumentRules(venues=self.venues, kinds=allowed_kinds(policy))
-        key = (underlying, rules)
+        rules = InstrumentRules(
+            venues=self.venues, kinds=allowed_kinds(policy), min_tenor_days=MIN_HEDGE_TENOR_DAYS
+        )
+        key = (underlying, rules, held)
         if key not in self._markets:
             self._markets[key] = hedge_market(
-                board.snapshots[underlying], board.surfaces[underlying], rules=rules
+                board.snapshots[underlying], board.surfaces[underlying], rules=rules, also=held
             )
         return self._markets[key]
+
+
+def _held_options(book: Book, own_keys: frozenset[str], underlying: str) -> frozenset[str]:
+    """Options held as hedges: always candidates, so that they can be taken off again."""
+    return frozenset(
+        position.instrument.key
+        for position in book.positions
+        if position.instrument.is_option
+        and position.instrument.underlying == underlying
+        and position.instrument.key not in own_keys
+    )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import polars as pl
+import numpy as np
 
 from ivhedge.core.instruments import InstrumentKind
 from ivhedge.engine.spec import PolicyKind, PolicySpec
@@ -60,20 +60,23 @@ def terms_of(
     """
     keys = [position.instrument.key for position in own]
     gross_coin = sum(float(abs(p.quantity) * p.instrument.multiplier) for p in own)
-    vegas = exposures.legs.filter(pl.col("instrument").is_in(keys))[f"vega_{numeraire}_per_vol_point"]
+    mine = np.isin([item.key for item in exposures.priced.instruments], keys)
+    vegas = exposures.values[f"vega_{numeraire}_per_vol_point"][mine]
     delta_band = Band.around(max(policy.delta_band, _SMALLEST_BAND) * gross_coin)
     vega_bands: tuple[TenorBand, ...] = ()
     if policy.kind is PolicyKind.DELTA_VEGA:
-        half_width = policy.vega_band * float(vegas.abs().sum())
+        half_width = policy.vega_band * float(np.nansum(np.abs(vegas)))
         vega_bands = tuple(
             TenorBand(b.min_days, b.max_days, Band.around(half_width)) for b in policy.vega_buckets
         )
+    # No plan trades more of one option than the book holds of all: hedges must not outgrow the book.
+    most = sum((abs(p.quantity) for p in own), Decimal(0))
     limits = HedgeLimits(
         numeraire=Numeraire(numeraire),
         delta=delta_band,
         vega=vega_bands,
         allowed_kinds=allowed_kinds(policy),
-        max_contracts=dict.fromkeys(keys, Decimal(0)),
+        max_contracts={**dict.fromkeys(keys, Decimal(0)), InstrumentKind.OPTION.value: most},
     )
     watched: Mapping[str, Band] = {"delta": delta_band}
     if vega_bands:

@@ -197,7 +197,7 @@ class ReplayConfig:
     future_half_spread_bps: float = 1.0
     funding_rate_8h: float | None = None
     settlement_bars: Path | None = None
-    risk_price: float = 1.0
+    risk_price: float = 0.1
     config: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -91,9 +91,7 @@ def plan_hedge(
     decision = state.trigger.decide(
         market.ts_ns, state.last_hedge_ns, dict(zip(factors.names, exposure.tolist(), strict=True))
     )
-    candidates = _candidates(market, limits, costs)
-    if not decision.fire:
-        candidates = replace(candidates, rows=candidates.rows[:0], units=(), caps=())
+    candidates = _candidates(market, limits, costs, wanted=decision.fire)
     held = tuple(market.instruments[row] for row in candidates.rows)
     loadings = factor_loadings([(item, Decimal(1)) for item in held], surfaces, factors, market.ts_ns)
     loadings = loadings.reshape(len(factors.names), -1)
@@ -186,11 +184,11 @@ def _book_exposure(
     return exposure, notes
 
 
-def _candidates(market: HedgeMarket, limits: HedgeLimits, costs: CostModel) -> _Candidates:
+def _candidates(market: HedgeMarket, limits: HedgeLimits, costs: CostModel, *, wanted: bool) -> _Candidates:
     rows: list[int] = []
     units: list[UnitCost] = []
     caps: list[float] = []
-    for row, instrument in enumerate(market.instruments):
+    for row, instrument in enumerate(market.instruments if wanted else ()):
         alive = instrument.expiry_ns is None or instrument.expiry_ns > market.ts_ns
         cap = limits.cap_of(instrument)
         too_small = cap < float(instrument.min_size)

@@ -182,6 +182,10 @@ class Journal:
         """All entries so far."""
         return tuple(self._entries)
 
+    def since(self, seq: int) -> tuple[Entry, ...]:
+        """Entries from number `seq` on; copies those alone, however long the journal is."""
+        return tuple(self._entries[max(seq, 0) :])
+
     def to_table(self) -> "pl.DataFrame":
         """Convert to a polars table: one row per entry, exact numbers as text."""
         import polars as pl

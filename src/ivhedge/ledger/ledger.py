@@ -294,6 +294,15 @@ class Ledger:
         return self._accounts.journal.entries
 
     @property
+    def next_seq(self) -> int:
+        """Number that the next entry will have."""
+        return len(self._accounts.journal)
+
+    def entries_since(self, seq: int) -> tuple[Entry, ...]:
+        """Journal entries from number `seq` on; unlike `entries` it does not copy the whole journal."""
+        return self._accounts.journal.since(seq)
+
+    @property
     def journal(self) -> Journal:
         """A copy of the journal."""
         return Journal(self._accounts.journal)

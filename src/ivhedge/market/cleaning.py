@@ -19,6 +19,7 @@ import polars as pl
 
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.money import CURRENCIES
+from ivhedge.core.types import BoolArray, FloatArray
 from ivhedge.core.units import NS_PER_SECOND, year_fraction
 from ivhedge.market.arrays import floats, nanoseconds
 from ivhedge.market.schemas import CHAIN_SCHEMA, conform
@@ -28,6 +29,7 @@ __all__ = ["CleanedChain", "CleaningRules", "DropReason", "clean_chain"]
 
 _DOLLARS: Final = frozenset({"USD", "USDC", "USDT"})
 _FIELDS: Final = ("forward", "index", "mark", "mark_iv", "bid_size", "ask_size")
+_SIDES: Final = ("bid", "ask")
 _MAY_BE_ZERO: Final = ("mark", "bid_size", "ask_size")
 _ROW: Final = "row"
 _KEY: Final = ("ts", "venue", "instrument_name")
@@ -139,6 +141,10 @@ class _Tally:
         if reasons.null_count() == reasons.len():
             return
         for reason, count in Counter(reasons.drop_nulls().to_list()).items():
+            self.add_count(reason, scope, count)
+
+    def add_count(self, reason: str, scope: str, count: int) -> None:
+        if count:
             self._counts[reason, scope] = self._counts.get((reason, scope), 0) + count
 
     def table(self) -> pl.DataFrame:
@@ -211,84 +217,73 @@ def _drop_duplicates(table: pl.DataFrame, tally: _Tally) -> pl.DataFrame:
 
 
 def _null_bad_values(table: pl.DataFrame, rules: CleaningRules, tally: _Tally) -> pl.DataFrame:
-    found = table.with_columns(_ceiling_price(table, rules.ceiling_vol)).select(_value_reasons(rules))
-    bad = [name for name in found.columns if found[name].null_count() < found.height]
-    for name in bad:
-        tally.add(found[name], name)
-    if bad:
-        keep = {name: pl.when(found[name].is_null()).then(pl.col(name)) for name in bad}
-        table = table.with_columns(**keep)
-    return table.with_columns(_sizes_with_a_price())
+    # In NumPy: thirty conditions on a thousand rows are ten times as fast there as in expressions.
+    values = {name: floats(table[name]) for name in (*_FIELDS, *_SIDES)}
+    reasons = {name: _number_reasons(name, values[name]) for name in values}
+    for name, extra in _side_reasons(table, values, rules).items():
+        reasons[name] |= extra
+    kept = {}
+    for name, why in reasons.items():
+        bad = np.zeros(table.height, dtype=np.bool_)
+        given = table[name].is_not_null().to_numpy()
+        for reason, holds in why.items():
+            new = given & holds & ~bad
+            tally.add_count(reason, name, int(np.count_nonzero(new)))
+            bad |= new
+        kept[name] = np.where(bad, np.nan, values[name])
+    for side in _SIDES:
+        # A size without its price is no size.
+        kept[f"{side}_size"][np.isnan(kept[side])] = np.nan
+    fewer = [name for name in kept if np.count_nonzero(np.isnan(kept[name])) > table[name].null_count()]
+    return table.with_columns(pl.Series(name, kept[name], nan_to_null=True) for name in fewer)
 
 
-@cache
-def _sizes_with_a_price() -> tuple[pl.Expr, ...]:
-    # A size without its price is no size.
-    return tuple(
-        pl.when(pl.col(side).is_not_null()).then(pl.col(f"{side}_size")).alias(f"{side}_size")
-        for side in ("bid", "ask")
-    )
-
-
-@lru_cache(maxsize=64)
-def _value_reasons(rules: CleaningRules) -> tuple[pl.Expr, ...]:
-    reasons = _field_reasons() | _side_reasons(rules)
-    return tuple(_first(why).alias(name) for name, why in reasons.items())
-
-
-def _number_reasons(name: str) -> dict[DropReason, pl.Expr]:
-    value = pl.col(name)
-    return {
-        DropReason.NON_FINITE: ~value.is_finite(),
+def _number_reasons(name: str, value: FloatArray) -> dict[DropReason, BoolArray]:
+    reasons = {
+        DropReason.NON_FINITE: ~np.isfinite(value),
         DropReason.NEGATIVE: value < 0,
-        DropReason.ZERO: value == 0,
     }
-
-
-def _field_reasons() -> dict[str, dict[DropReason, pl.Expr]]:
-    reasons = {name: _number_reasons(name) for name in _FIELDS}
     # A mark of exactly 0 is what a venue shows for a worthless option: known, not missing. A size of 0 is
     # known as well, and takes its side away.
-    for name in _MAY_BE_ZERO:
-        del reasons[name][DropReason.ZERO]
-    return reasons
+    return reasons if name in _MAY_BE_ZERO else reasons | {DropReason.ZERO: value == 0}
 
 
-def _side_reasons(rules: CleaningRules) -> dict[str, dict[DropReason, pl.Expr]]:
-    forward = pl.col("forward")
-    known = pl.when(forward.is_finite() & (forward > 0)).then(forward)
-    ratio = pl.col("strike") / known
-    is_coin, is_call = pl.col("settlement") == "coin", pl.col("is_call")
-    # Bounds in the unit of the quote: fractions of the forward for coin, USD otherwise.
-    unit = pl.when(is_coin).then(1.0).otherwise(known)
-    upper = pl.when(is_call).then(unit).otherwise(pl.when(is_coin).then(ratio).otherwise(pl.col("strike")))
-    intrinsic = pl.when(is_call).then(1 - ratio).otherwise(ratio - 1).clip(lower_bound=0.0) * unit
-    bid, ask = pl.col("bid"), pl.col("ask")
-    too_cheap = ask < intrinsic - rules.intrinsic_slack * unit
-    no_size = {
-        side: {DropReason.NO_SIZE: pl.col(side).is_not_null() & (pl.col(f"{side}_size") == 0)}
-        for side in ("bid", "ask")
-    }
+def _side_reasons(
+    table: pl.DataFrame, values: Mapping[str, FloatArray], rules: CleaningRules
+) -> dict[str, dict[DropReason, BoolArray]]:
+    forward, strike = values["forward"], floats(table["strike"])
+    forward = np.where(np.isfinite(forward) & (forward > 0), forward, np.nan)
+    ratio = strike / forward
+    is_coin, is_call = (table["settlement"] == "coin").to_numpy(), table["is_call"].to_numpy()
+    # Bounds in the unit of the quote: fractions of the forward for coin, USD otherwise. A row without a
+    # forward has NaN bounds, which nothing violates.
+    unit = np.where(is_coin, 1.0, forward)
+    upper = np.where(is_call, unit, np.where(is_coin, ratio, strike))
+    intrinsic = np.maximum(np.where(is_call, 1.0 - ratio, ratio - 1.0), 0.0) * unit
+    bid, ask = values["bid"], values["ask"]
     return {
-        "bid": _number_reasons("bid") | no_size["bid"] | {DropReason.OUTSIDE_BOUNDS: bid >= upper},
-        "ask": _number_reasons("ask")
-        | no_size["ask"]
-        | {
-            DropReason.OUTSIDE_BOUNDS: (ask >= upper).fill_null(False) | too_cheap.fill_null(False),
-            DropReason.AT_CEILING: ask >= pl.col("_ceiling"),
+        "bid": {
+            DropReason.NO_SIZE: values["bid_size"] == 0,
+            DropReason.OUTSIDE_BOUNDS: bid >= upper,
+        },
+        "ask": {
+            DropReason.NO_SIZE: values["ask_size"] == 0,
+            DropReason.OUTSIDE_BOUNDS: (ask >= upper) | (ask < intrinsic - rules.intrinsic_slack * unit),
+            DropReason.AT_CEILING: ask >= _ceiling_price(table, forward, strike, rules.ceiling_vol),
         },
     }
 
 
-def _ceiling_price(table: pl.DataFrame, ceiling_vol: float) -> pl.Series:
-    """Price of each row at the ceiling volatility, in the unit of its quote; null without a forward."""
-    forward, strike = floats(table["forward"]), floats(table["strike"])
+def _ceiling_price(
+    table: pl.DataFrame, forward: FloatArray, strike: FloatArray, ceiling_vol: float
+) -> FloatArray:
+    """Price of each row at the ceiling volatility, in the unit of its quote; NaN without a forward."""
     tau = year_fraction(nanoseconds(table["ts"]), nanoseconds(table["expiry"]))
-    known = np.isfinite(forward) & (forward > 0)
+    known = np.isfinite(forward)
     price = np.full(forward.shape, np.nan)
     if known.any():
         is_call = table["is_call"].to_numpy()[known]
         usd = black76_price(forward[known], strike[known], tau[known], ceiling_vol, is_call)
         in_coin = (table["settlement"] == "coin").to_numpy()[known]
         price[known] = np.where(in_coin, usd / forward[known], usd)
-    return pl.Series("_ceiling", price, nan_to_null=True)
+    return price

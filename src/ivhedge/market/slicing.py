@@ -57,8 +57,8 @@ def snapshots(
     unplaced = table.filter(pl.col("ts").is_null() | pl.col("underlying").is_null())
     if not unplaced.is_empty():
         raise SchemaError(
-            f"expected a time and an underlying in every row, found {unplaced.height} rows without, the first "
-            f"named {unplaced['instrument_name'][0]!r}; drop them or pass underlying="
+            f"expected a time and an underlying in every row, found {unplaced.height} rows without, the "
+            f"first named {unplaced['instrument_name'][0]!r}; drop them or pass underlying="
         )
     return _cut(table.sort("ts", "underlying", maintain_order=True), _by_time(extra))
 

@@ -49,9 +49,10 @@ class Exposures:
     Parameters
     ----------
     ts_ns : int
-    legs : pl.DataFrame
-        instrument, venue, underlying, kind, expiry, contracts, forward, vol, status and `EXPOSURE_NAMES`.
-        Numbers are null where `status` is not ``"ok"``.
+    priced : Legs
+        Forward, vol and status of every leg.
+    values : mapping of name in `EXPOSURE_NAMES` to FloatArray, shape (n,)
+        NaN where the status is not ok.
 
     Notes
     -----
@@ -60,7 +61,17 @@ class Exposures:
     """
 
     ts_ns: int
-    legs: pl.DataFrame
+    priced: Legs
+    values: Mapping[str, FloatArray]
+
+    @property
+    def legs(self) -> pl.DataFrame:
+        """Table of the legs, built at each call.
+
+        Columns: instrument, venue, underlying, kind, expiry, contracts, forward, vol, status and
+        `EXPOSURE_NAMES`; numbers are null where `status` is not ``"ok"``.
+        """
+        return _leg_table(self.priced, self.values)
 
     def by(self, *columns: str) -> pl.DataFrame:
         """Sum over legs that share `columns`, of underlying, expiry, venue, kind, instrument.
@@ -82,9 +93,10 @@ class Exposures:
 
         The key `unpriced` counts the legs that have no price.
         """
-        rows = self.legs.filter(pl.col("underlying") == underlying)
-        sums = {name: float(rows[name].sum()) for name in EXPOSURE_NAMES}
-        return sums | {"unpriced": float((rows["status"] != LegStatus.OK.value).sum())}
+        mine = np.array([name == underlying for name in self.priced.underlyings], dtype=np.bool_)
+        rows = mine & self.priced.priced
+        sums = {name: float(self.values[name][rows].sum()) for name in EXPOSURE_NAMES}
+        return sums | {"unpriced": float((mine & ~rows).sum())}
 
 
 def exposures(
@@ -120,7 +132,7 @@ def exposures(
     legs = price_legs([(p.instrument, p.quantity) for p in book.positions], surfaces, ts_ns)
     if strict:
         check_legs(legs, ts_ns)
-    return Exposures(ts_ns=ts_ns, legs=_leg_table(legs, leg_exposures(legs)))
+    return Exposures(ts_ns=ts_ns, priced=legs, values=leg_exposures(legs))
 
 
 def leg_exposures(legs: Legs) -> dict[str, FloatArray]:

@@ -7,10 +7,14 @@ Dense check, at every fitted expiry and at least 50 times between, before and af
 * calendar: total variance at equal log-moneyness does not fall from one of these times to the next, on the
   same two grids.
 
-Wings: total variance grows more slowly than 2|k| at the far ends (Lee). A surface that offers closed-form
-`derivatives` is differentiated exactly, any other by five-point stencils whose arms reach the neighbouring
-strikes, so that a kink between strikes is felt. An `EssviSurface` is also judged by its parameters: exact
-wing slopes and the sufficient conditions for all strikes and all times.
+Wings: total variance grows more slowly than 2|k| at the far ends (Lee). Every surface is differentiated by
+five-point stencils whose arms reach the neighbouring strikes, so that a kink between strikes is felt; one
+that offers closed-form `derivatives` is judged by these as well. Only an `EssviSurface` is taken at its word:
+its derivatives are exact, and its parameters tell the wing slopes, which may not fall in time, and whether
+the sufficient conditions for all strikes and all times hold.
+
+A number that is not finite is a violation, and so are a forward that is not positive and an implied vol that
+does not belong to the total variance.
 
 References
 ----------
@@ -59,7 +63,7 @@ class Violation:
     Parameters
     ----------
     kind : str
-        butterfly | calendar | wing_slope | not_finite.
+        butterfly | calendar | wing_slope | not_finite | forward | implied_vol.
     expiry_ns : int
         Expiry (or time between expiries) of the breach; for calendar the later one.
     log_moneyness, strike : float
@@ -185,22 +189,21 @@ def certify(
     if not (np.isfinite(deviations) & (deviations > 0.0)).all():
         raise DataError("expected positive at-the-money total variance at every expiry of the surface")
     k = deviations[:, None] * grid[None, :]
-    if isinstance(surface, EssviSurface) and jit_available():
-        w, density, rise = dense_checks(k, np.column_stack(surface.slice_parameters(taus)))
-    else:
-        w, density, rise = _numpy_checks(surface, k, taus, grid)
-    tolerance = EXACT_TOLERANCE if isinstance(surface, DifferentiableSurface) else NUMERIC_TOLERANCE
-    found = _not_finite(surface, taus, k, w)
-    found += _breaches(surface, "butterfly", taus, k, density, tolerance)
+    # What is not finite is found and reported, not warned about.
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        w, rise, densities = _checks(surface, k, taus, grid)
+        found = _inconsistent(surface, k, taus, w)
+        max_slope, wing = _wings(surface, taus, k, w)
+    for values, tolerance in densities:
+        found += _breaches(surface, "butterfly", taus, k, values, tolerance)
     # Relative to the variance compared: rounding of a far wing is no arbitrage.
     found += _breaches(surface, "calendar", taus[1:], k[1:], rise, 1e-12 * np.maximum(w[1:], 1.0))
-    max_slope, wing = _wings(surface, taus, k, w)
     found += wing
     proven = isinstance(surface, EssviSurface) and _essvi_sufficient(surface)
     return ArbitrageCertificate(
         valid=not found,
         proven=proven and not found,
-        min_density=float(np.min(density)),
+        min_density=float(np.min([np.min(values) for values, _ in densities])),
         min_calendar=float(np.min(rise)) if rise.size else float("inf"),
         max_wing_slope=max_slope,
         n_strikes=int(grid.size),
@@ -227,14 +230,32 @@ def _strikes_in_sd(n_strikes: int, half_width_sd: float) -> FloatArray:
     return np.concatenate((-far[::-1], near, far))
 
 
-def _numpy_checks(
+def _checks(
     surface: VolSurface, k: FloatArray, taus: FloatArray, grid: FloatArray
+) -> tuple[FloatArray, FloatArray, list[tuple[FloatArray, float]]]:
+    """Total variance, rise over the time before, and density factors with their tolerances."""
+    if isinstance(surface, EssviSurface):
+        checks = _essvi_checks if jit_available() else _numpy_checks
+        w, density, rise = checks(surface, k, taus)
+        return w, rise, [(density, EXACT_TOLERANCE)]
+    w, slope, curvature = _stencil(surface, k, taus, grid)
+    densities = [(density_factor(k, w, slope, curvature), NUMERIC_TOLERANCE)]
+    if isinstance(surface, DifferentiableSurface):
+        densities.append((density_factor(k, *surface.derivatives(k, taus[:, None])), EXACT_TOLERANCE))
+    return w, w[1:] - surface.total_variance(k[1:], taus[:-1, None]), densities
+
+
+def _essvi_checks(
+    surface: EssviSurface, k: FloatArray, taus: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    return dense_checks(k, np.column_stack(surface.slice_parameters(taus)))
+
+
+def _numpy_checks(
+    surface: EssviSurface, k: FloatArray, taus: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Total variance, density factor and rise over the time before: the twin of `dense_checks`."""
-    if isinstance(surface, DifferentiableSurface):
-        w, slope, curvature = surface.derivatives(k, taus[:, None])
-    else:
-        w, slope, curvature = _stencil(surface, k, taus, grid)
+    w, slope, curvature = surface.derivatives(k, taus[:, None])
     rise = w[1:] - surface.total_variance(k[1:], taus[:-1, None])
     return w, density_factor(k, w, slope, curvature), rise
 
@@ -281,35 +302,51 @@ def _breaches(
     values: FloatArray,
     tolerance: float | FloatArray,
 ) -> list[Violation]:
-    bad = values < -np.asarray(tolerance)
+    # NaN is no better than a breach.
+    bad = ~(values >= -np.asarray(tolerance))
     found = []
     for row in np.flatnonzero(bad.any(axis=1)):
-        worst = int(np.nanargmin(values[row]))
-        size = float(values[row, worst])
+        lowest = np.where(np.isnan(values[row]), -np.inf, values[row])
+        worst = int(np.argmin(lowest))
+        size = float(lowest[worst])
         count = int(bad[row].sum())
         found.append(_violation(surface, kind, float(taus[row]), float(k[row, worst]), size, count))
     return found
 
 
-def _not_finite(surface: VolSurface, taus: FloatArray, k: FloatArray, w: FloatArray) -> list[Violation]:
-    bad = ~(np.isfinite(w) & (w > 0.0))
+def _inconsistent(surface: VolSurface, k: FloatArray, taus: FloatArray, w: FloatArray) -> list[Violation]:
+    """Variances that are not finite, vols that do not belong to them, forwards that are no prices."""
+    some = np.s_[:, :: max(1, k.shape[1] // 50)]
+    vol = np.asarray(surface.implied_vol(k[some], taus[:, None]))
+    implied = np.isclose(vol * vol * taus[:, None], w[some], rtol=1e-9, atol=0.0)
+    forward = np.asarray(surface.forward(taus))
+    bad = {
+        "not_finite": ~(np.isfinite(w) & (w > 0.0)),
+        "implied_vol": ~implied & np.isfinite(w[some]),
+        "forward": ~(np.isfinite(forward) & (forward > 0.0))[:, None],
+    }
+    at = {"not_finite": k, "implied_vol": k[some], "forward": np.zeros((taus.size, 1))}
     return [
         _violation(
             surface,
-            "not_finite",
+            kind,
             float(taus[row]),
-            float(k[row, int(np.argmax(bad[row]))]),
+            float(at[kind][row, int(np.argmax(where[row]))]),
             -float("inf"),
-            int(bad[row].sum()),
+            int(where[row].sum()),
         )
-        for row in np.flatnonzero(bad.any(axis=1))
+        for kind, where in bad.items()
+        for row in np.flatnonzero(where.any(axis=1))
     ]
 
 
 def _wings(
     surface: VolSurface, taus: FloatArray, k: FloatArray, w: FloatArray
 ) -> tuple[float, list[Violation]]:
-    """Wing slopes per time: exact for eSSVI, else between the two farthest strikes of each side."""
+    """Wing slopes per time: exact for eSSVI, else between the two farthest strikes of each side.
+
+    Exact slopes are compared in time too: where one falls, total variances cross beyond every grid.
+    """
     if isinstance(surface, EssviSurface):
         _, rho, psi = surface.slice_parameters(taus)
         left, right = 0.5 * psi * (1.0 - rho), 0.5 * psi * (1.0 + rho)
@@ -322,6 +359,12 @@ def _wings(
             _violation(surface, "wing_slope", float(taus[i]), float(side), SLOPE_LIMIT - float(slopes[i]), 1)
             for i in np.flatnonzero(~(slopes < SLOPE_LIMIT))
         ]
+        if isinstance(surface, EssviSurface):
+            fall = np.diff(slopes)
+            found += [
+                _violation(surface, "calendar", float(taus[i + 1]), float(side), float(fall[i]), 1)
+                for i in np.flatnonzero(fall < -1e-9 * slopes[1:])
+            ]
     return float(np.max(np.maximum(np.abs(left), np.abs(right)))), found
 
 

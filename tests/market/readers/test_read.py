@@ -138,6 +138,30 @@ def test_wrong_type_in_a_column(deribit_file):
         read_chains(deribit_file)
 
 
+@pytest.mark.parametrize(
+    "times",
+    [pl.col("timestamp").cast(pl.Int64), pl.col("timestamp").dt.replace_time_zone(None)],
+    ids=["microseconds as a number", "no zone"],
+)
+def test_times_without_unit_or_zone_are_not_guessed(deribit_file, times):
+    pl.read_parquet(deribit_file).with_columns(times).write_parquet(deribit_file)
+    with pytest.raises(SchemaError, match=r"2026-01\.parquet: expected times with the zone UTC.*'timestamp'"):
+        read_chains(deribit_file)
+
+
+def test_rows_without_a_time(deribit_file):
+    undated = pl.when(pl.int_range(pl.len()) != 3).then(pl.col("timestamp")).alias("timestamp")
+    pl.read_parquet(deribit_file).with_columns(undated).write_parquet(deribit_file)
+    with pytest.raises(DataError, match="found 1 of 28 without"):
+        read_chains(deribit_file)
+
+
+def test_own_file_in_another_time_unit_comes_out_in_the_schema(tmp_path, make_chain):
+    coarse = make_chain().with_columns(pl.col("ts", "expiry").cast(pl.Datetime("ms", "UTC")))
+    coarse.write_parquet(tmp_path / "chain.parquet")
+    assert read_chains(tmp_path / "chain.parquet", start="2026-01-05").equals(make_chain())
+
+
 def test_explicit_format_is_enforced(deribit_file):
     assert read_chains(deribit_file, fmt="deribit_chains").height == 28
     with pytest.raises(SchemaError, match="deribit_tickers"):
@@ -205,6 +229,15 @@ def test_json_cut_in_the_middle(tmp_path):
         read_chains(path)
 
 
+@pytest.mark.parametrize("content", ["[]", '{"result": []}'])
+def test_json_without_records(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(EmptyData, match=r"x\.json: expected records"):
+        read_chains(tmp_path / "x.json")
+    write_json(tmp_path / "options.json", [SUMMARY])
+    assert read_chains(tmp_path).height == 1
+
+
 @pytest.mark.parametrize("content", ['{"result": 5}', '{"result": [1, 2]}', '"text"'])
 def test_json_of_another_shape(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
@@ -259,6 +292,25 @@ def test_tardis_drops_an_option_after_its_expiry(tmp_path):
     path = tmp_path / "options_chain.csv"
     path.write_text("\n".join([TARDIS_HEADER, *rows]) + "\n")
     assert read_chains(path).filter(pl.col("instrument_name").str.contains("8JUN")).height == 1
+
+
+@pytest.mark.parametrize("cut", [60, 40, 5])
+def test_tardis_cut_inside_its_last_line(tmp_path, cut):
+    rows = [tardis_row(T0 + 10, "BTC-9JUN20-10000-C", "0.030")] * 2
+    path = tmp_path / "options_chain.csv"
+    path.write_text("\n".join([TARDIS_HEADER, *rows])[:-cut])
+    with pytest.raises(
+        DataError, match=r"options_chain\.csv: expected 24 fields in the last line.*truncated"
+    ):
+        read_chains(path)
+
+
+def test_tardis_stamp_in_another_unit_asks_for_no_endless_grid(tmp_path):
+    rows = [tardis_row(at, "BTC-9JUN20-10000-C", "0.030", expires_us=T0 + 10**12) for at in (T0 // 10**6, T0)]
+    path = tmp_path / "options_chain.csv"
+    path.write_text("\n".join([TARDIS_HEADER, *rows]) + "\n")
+    with pytest.raises(DataError, match=r"options_chain\.csv.*arrivals from 1970-01-01.*microseconds"):
+        read_chains(path)
 
 
 @pytest.mark.parametrize("sample", ["", "1", "min", "0min", "-1s", "1 day"])

@@ -123,17 +123,14 @@ def columns_of(path: Path) -> frozenset[str]:
     Raises
     ------
     EmptyData
-        If the file has no bytes, or the answer no records.
+        If the file has no bytes.
     DataError
         If the file is truncated or unreadable.
     """
     if path.stat().st_size == 0:
         raise EmptyData(f"{path}: expected a file with quotes, found an empty file; record it again")
     if path.name.endswith(".json"):
-        records = load_json(path)
-        if not records:
-            raise EmptyData(f"{path}: expected records in the answer, found an empty list; record it again")
-        return frozenset(key for record in records for key in record)
+        return frozenset(key for record in load_json(path) for key in record)
     try:
         if path.name.endswith(".parquet"):
             return frozenset(pl.read_parquet_schema(path))

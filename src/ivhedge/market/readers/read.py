@@ -189,6 +189,8 @@ def _groups(source: Path, table: Table, fmt: str) -> list[_Group]:
         if matched is not None:
             matched.check_times(path)
             groups.setdefault(matched.name, (matched, []))[1].append(path)
+    if not groups and not any(columns for _, columns in seen):
+        raise EmptyData(f"{source}: expected records, found an empty list; record the answer again")
     if not groups:
         raise mismatch(*seen[0], formats)
     return list(groups.values())

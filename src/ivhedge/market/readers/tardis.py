@@ -59,14 +59,15 @@ def _updates(paths: Sequence[Path]) -> pl.LazyFrame:
     )
 
 
-def _sample(updates: pl.LazyFrame, sample_ns: int, window: Window) -> pl.LazyFrame:
+def _sample(paths: Sequence[Path], sample_ns: int, window: Window) -> pl.LazyFrame:
+    updates = _updates(paths)
     known = updates.filter(Window(end_ns=window.end_ns).holds("ts_recv", "ns"))
     step = pl.duration(nanoseconds=sample_ns)
     point = pl.col("ts_recv").dt.truncate(f"{sample_ns}ns")
     point = pl.when(point == pl.col("ts_recv")).then(point).otherwise(point + step)
     # The whole file tells how long the recording ran, also where a window ends before it does.
     span = updates.select(first=point.min(), last=point.max())
-    _refuse_long(span.collect(), sample_ns)
+    _refuse_long(span.collect(), sample_ns, paths)
     grid = span.select(pl.datetime_ranges("first", "last", interval=f"{sample_ns}ns").alias("ts")).explode(
         "ts"
     )
@@ -83,22 +84,21 @@ def _sample(updates: pl.LazyFrame, sample_ns: int, window: Window) -> pl.LazyFra
     return sampled.filter(pl.col("ts_recv").is_not_null() & (pl.col("expiry") > pl.col("ts")))
 
 
-def _refuse_long(span: pl.DataFrame, sample_ns: int) -> None:
+def _refuse_long(span: pl.DataFrame, sample_ns: int, paths: Sequence[Path]) -> None:
     first, last = span.select(pl.all().dt.epoch("ns")).row(0)
     if first is not None and (last - first) // sample_ns > _MOST_POINTS:
         raise DataError(
-            f"expected a stream of at most {_MOST_POINTS} sampling steps, found arrivals from "
+            f"{paths[0]}: expected a stream of at most {_MOST_POINTS} sampling steps, found arrivals from "
             f"{format_ns(first)} to {format_ns(last)}; local_timestamp must be in microseconds, "
             "else split the file or take a larger sample"
         )
 
 
 def _scan(paths: Sequence[Path], options: ReadOptions) -> pl.LazyFrame:
-    updates = _updates(paths)
     if options.sample_ns is None:
-        rows = updates.with_columns(ts=pl.col("ts_recv")).filter(options.window.holds("ts", "ns"))
+        rows = _updates(paths).with_columns(ts=pl.col("ts_recv")).filter(options.window.holds("ts", "ns"))
     else:
-        rows = _sample(updates, options.sample_ns, options.window)
+        rows = _sample(paths, options.sample_ns, options.window)
     name = pl.col("symbol")
     price = pl.col("underlying_price")
     return chain_frame(
