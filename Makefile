@@ -29,7 +29,11 @@ format:  ## Rewrite the code in the house style
 
 bench:  ## Measure the figures; JSON goes to benchmarks/results/
 	@bash scripts/bootstrap.sh bench
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@mkdir -p benchmarks/results
+	@for name in pricing surface replay; do \
+	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.json || exit 1; \
+	  cat benchmarks/results/$$name.json; \
+	done
 
 prove:  ## The longer proofs, on recorded data where it is present
 	@bash scripts/bootstrap.sh dev

@@ -4,6 +4,7 @@ Prints JSON. Kernels and twins take turns in one process and the median over the
 machine slows both. Times are process CPU time and include the public function's handling of its inputs.
 """
 
+import contextlib
 import json
 import platform
 import statistics
@@ -46,8 +47,41 @@ def measure(tasks: dict[str, Callable[[], object]], items: int) -> dict[str, flo
         for name, task in tasks.items():
             start = time.process_time_ns()
             task()
-            times[name].append((time.process_time_ns() - start) / items)
+            scale = task.scale if isinstance(task, _Scaled) else 1.0
+            times[name].append(scale * (time.process_time_ns() - start) / items)
     return {name: round(statistics.median(values), 2) for name, values in times.items()}
+
+
+def quantlib_task(
+    price: FloatArray, forward: FloatArray, strike: FloatArray, sign: FloatArray
+) -> dict[str, Callable[[], object]]:
+    """QuantLib's implied standard deviation, one call per option; nothing where it is not installed."""
+    try:
+        import QuantLib as ql  # noqa: N813
+    except ImportError:
+        return {}
+    kinds = [ql.Option.Call if s > 0 else ql.Option.Put for s in sign.tolist()]
+    rows = list(zip(kinds, strike.tolist(), forward.tolist(), price.tolist(), strict=True))[:2000]
+    otm = [row for row in rows if row[3] > 1e-6 * row[2]]
+
+    def invert() -> None:
+        for kind, k, f, p in otm:
+            # It raises where it does not converge; the time of those calls counts as well.
+            with contextlib.suppress(RuntimeError):
+                ql.blackFormulaImpliedStdDevLiRS(kind, k, f, p, 1.0, 0.0, ql.nullDouble(), 1.0, 1e-12)
+
+    scale = OPTIONS / len(otm)
+    return {"implied_vol_quantlib": _Scaled(invert, scale)}
+
+
+class _Scaled:
+    """A task on fewer items; `measure` divides by all of them, so its figure is scaled back."""
+
+    def __init__(self, task: Callable[[], object], scale: float) -> None:
+        self.task, self.scale = task, scale
+
+    def __call__(self) -> object:
+        return self.task()
 
 
 def main() -> None:
@@ -64,6 +98,7 @@ def main() -> None:
             "implied_vol_numpy": lambda: implied_vol_numpy(price, forward, strike, tau, sign),
             "greeks_16_kernel": lambda: black76_greeks(forward, strike, tau, vol, is_call),
             "greeks_16_numpy": lambda: greeks_numpy(forward, strike, tau, vol, sign, GREEK_NAMES),
+            **quantlib_task(price, forward, strike, sign),
         },
         OPTIONS,
     )
@@ -71,6 +106,9 @@ def main() -> None:
         name: round(nanoseconds[f"{name}_numpy"] / nanoseconds[f"{name}_kernel"], 2)
         for name in ("price", "implied_vol", "greeks_16")
     }
+    if "implied_vol_quantlib" in nanoseconds:
+        peer = nanoseconds["implied_vol_quantlib"] / nanoseconds["implied_vol_kernel"]
+        ratios["implied_vol_quantlib_over_kernel"] = round(peer, 2)
     print(
         json.dumps(
             {

@@ -240,3 +240,12 @@ def test_an_option_fee_is_never_above_the_cap_or_the_rate(ticks: int, lots: int,
     assert rule.cap is not None
     unit = D(10) ** -call.settle_currency.decimals
     assert 0 <= fee <= abs(size) * min(rule.cap * price, rule.taker * (1 if coin else 100000)) + unit
+
+
+def test_an_option_that_pays_nothing_is_not_charged_even_without_a_cap() -> None:
+    rule = FeeRule(maker=D(0), taker=D(0), delivery=D("0.001"))
+    rules = {(InstrumentKind.OPTION, Settlement.COIN): rule}
+    schedule = FeeSchedule(venue="deribit", as_of="2026-01-01", rules=rules)
+    call = make_option(strike="100000")
+    assert delivery_fee(schedule, call, D(1), D(100000)).units == 0
+    assert delivery_fee(schedule, call, D(1), D(100001)).units == 100_000

@@ -21,6 +21,12 @@ def test_add_reduce_flip_and_close_at_average_cost() -> None:
     assert trade_against(-2, -240, -1, -100) == (-3, -340, 0)
 
 
+def test_a_cost_is_split_half_even_and_the_rest_stays_open() -> None:
+    assert trade_against(2, 3, -1, -2) == (1, 1, 0)
+    assert trade_against(2, 5, -1, -2) == (1, 3, 0)
+    assert trade_against(3, 5, -1, -2) == (2, 3, 0)
+
+
 @given(st.lists(st.tuples(st.integers(-9, 9).filter(bool), st.integers(1, 10**15)), max_size=40))
 def test_nothing_is_lost_to_rounding(trades: list[tuple[int, int]]) -> None:
     lots = cost = realised = values = 0

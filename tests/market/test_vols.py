@@ -6,7 +6,7 @@ import pytest
 
 from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.market import ForwardSettings, QuoteSettings, clean_chain, estimate_forwards, quote_vols
-from ivhedge.pricing import IvStatus, black76_greeks
+from ivhedge.pricing import IvStatus, black76_greeks, black76_price
 
 NULL = pl.lit(None, pl.Float64)
 
@@ -25,6 +25,18 @@ def test_mid_vol_is_the_true_one_and_lies_between_bid_and_ask(make_chain, settle
     assert (quotes.ask_iv[ok] > 0.5).all()
     np.testing.assert_allclose(quotes.log_moneyness, np.log(quotes.strike / 90_000.0))
     assert len(quotes) == 14
+
+
+@pytest.mark.parametrize("side", ["bid", "ask"])
+@pytest.mark.parametrize(("settlement", "venue"), [("coin", "deribit"), ("usd", "dune")])
+def test_each_side_prices_back_to_its_quote(make_chain, settlement, venue, side):
+    chain = make_chain(settlement=settlement, venue=venue, half_spread=0.005)
+    quotes = vols(chain)
+    ok = quotes.is_two_sided
+    vol = getattr(quotes, f"{side}_iv")
+    price = black76_price(quotes.forward, quotes.strike, quotes.tau, vol, quotes.is_call)
+    unit = quotes.forward if settlement == "coin" else 1.0
+    np.testing.assert_allclose((price / unit)[ok], chain[side].to_numpy()[ok], rtol=1e-9)
 
 
 def test_row_forward_is_used_before_the_curve(make_chain):

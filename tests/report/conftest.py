@@ -12,7 +12,12 @@ from ivhedge.engine.result import ATTRIBUTION_TERMS, BacktestResult, PolicyResul
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 SPOTS = {"BTC": 92_000.0, "ETH": 3_150.0}
-HEDGES = {"none": (0.0, 0.0), "delta 6h": (0.93, 0.0), "delta band": (0.86, 0.0), "delta + vega": (0.92, 0.75)}
+HEDGES = {
+    "none": (0.0, 0.0),
+    "delta 6h": (0.93, 0.0),
+    "delta band": (0.86, 0.0),
+    "delta + vega": (0.92, 0.75),
+}
 DESCRIPTIONS = {
     "none": "the book as it is",
     "delta 6h": "delta to zero every 6 hours with the perpetual",
@@ -53,7 +58,10 @@ def _policy(name: str, n: int, underlyings: tuple[str, ...], seed: int) -> Polic
             "volga": -0.1 * size * np.diff(vol, prepend=vol[0]) ** 2,
             "funding": hedged_delta * -raw_delta * 1.2e-5,
             "fees": -hedged_delta * size * 0.00001 * (1 + np.abs(rng.normal(size=n))),
-            "slippage": -(hedged_delta + 2 * hedged_vega) * size * 0.000008 * (1 + np.abs(rng.normal(size=n))),
+            "slippage": -(hedged_delta + 2 * hedged_vega)
+            * size
+            * 0.000008
+            * (1 + np.abs(rng.normal(size=n))),
             "residual": 1e-5 * size * rng.normal(size=n),
         }
         for values in terms.values():
@@ -87,7 +95,7 @@ def _policy(name: str, n: int, underlyings: tuple[str, ...], seed: int) -> Polic
             .with_columns(pl.Series(term, terms[term][1:]) for term in ATTRIBUTION_TERMS)
             .with_columns(pl.Series("total", total[1:]))
         )
-        if hedged_delta:
+        if hedged_delta and n > 1:
             step = 1 if name == "delta 6h" else 3
             trades.append(_trades(ts[1::step], coin, spot[1::step], delta[1::step], terms["fees"][1::step]))
     table = pl.concat(trades) if trades else pl.DataFrame()
@@ -116,7 +124,9 @@ def _policy(name: str, n: int, underlyings: tuple[str, ...], seed: int) -> Polic
     )
 
 
-def _trades(ts: list[datetime], coin: str, spot: np.ndarray, delta: np.ndarray, fee: np.ndarray) -> pl.DataFrame:
+def _trades(
+    ts: list[datetime], coin: str, spot: np.ndarray, delta: np.ndarray, fee: np.ndarray
+) -> pl.DataFrame:
     n = len(ts)
     is_option = np.arange(n) % 9 == 8
     names = np.where(is_option, f"{coin}-27MAR26-{spot[0] * 1.1:.0f}-C", f"{coin}-PERPETUAL")
@@ -207,7 +217,9 @@ def _spot_vol(names: list[str], underlyings: tuple[str, ...]) -> pl.DataFrame:
 def make_result() -> ResultFactory:
     """Build a backtest of `n` six-hourly steps."""
 
-    def build(n: int = 217, underlyings: tuple[str, ...] = ("BTC", "ETH"), **changes: object) -> BacktestResult:
+    def build(
+        n: int = 217, underlyings: tuple[str, ...] = ("BTC", "ETH"), **changes: object
+    ) -> BacktestResult:
         ts = _times(n)
         rng = np.random.default_rng(11)
         surfaces = pl.concat(

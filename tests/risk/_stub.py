@@ -1,4 +1,4 @@
-"""A tiny surface and a few instruments for the tests of risk."""
+"""A tiny surface and a few instruments for the tests of risk and of hedging."""
 
 from dataclasses import dataclass
 from decimal import Decimal

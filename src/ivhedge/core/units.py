@@ -4,11 +4,12 @@ Times are integer nanoseconds since the Unix epoch in UTC; `tau` is in years, AC
 """
 
 from datetime import UTC, datetime
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ivhedge.core.errors import ConfigError
-from ivhedge.core.types import ArrayLike, FloatArray
+
+if TYPE_CHECKING:
+    from ivhedge.core.types import ArrayLike, FloatArray
 
 __all__ = [
     "DAYS_PER_YEAR",
@@ -32,7 +33,7 @@ VOL_POINT = 0.01
 """One vol point as a decimal volatility."""
 
 
-def year_fraction(start_ns: ArrayLike, end_ns: ArrayLike) -> FloatArray:
+def year_fraction(start_ns: "ArrayLike", end_ns: "ArrayLike") -> "FloatArray":
     """Years between two times, ACT/365, exact to the nanosecond before the division.
 
     Parameters
@@ -45,6 +46,9 @@ def year_fraction(start_ns: ArrayLike, end_ns: ArrayLike) -> FloatArray:
     FloatArray
         Years; negative where `end_ns` lies before `start_ns`.
     """
+    # Imported here: the command line reads times and errors without loading numpy.
+    import numpy as np
+
     span = np.asarray(end_ns, dtype=np.int64) - np.asarray(start_ns, dtype=np.int64)
     return np.asarray(span / NS_PER_YEAR, dtype=np.float64)
 

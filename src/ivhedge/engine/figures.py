@@ -1,6 +1,7 @@
 """Key figures of a policy: taken from its summary, worked out from its tables where absent."""
 
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 
 import numpy as np
 import polars as pl
@@ -130,9 +131,12 @@ def _residual_share(terms: pl.DataFrame) -> float | None:
 
 
 def _identity_exact(policy: PolicyResult) -> bool | None:
+    """Whether the books close: a difference in the table speaks louder than the summary."""
+    if any(Decimal(text or "NaN") != 0 for text in policy.identity["difference"].to_list()):
+        return False
     stated = policy.summary.get("identity_exact")
     if stated is None:
-        return None
+        return None if policy.identity.is_empty() else True
     return stated is True or stated == "exact"
 
 

@@ -24,9 +24,9 @@ __all__ = [
     "Solution",
     "SolverStatus",
     "band_violation",
+    "leg_costs",
     "objective",
     "solve",
-    "trading_cost",
     "variance",
 ]
 
@@ -119,14 +119,13 @@ class Solution:
     duality_gap: float
 
 
-def trading_cost(problem: HedgeProblem, trades: FloatArray) -> FloatArray:
-    """Cost of trades in USD with impact; `trades` of shape (n,) or (n, any)."""
+def leg_costs(problem: HedgeProblem, trades: FloatArray) -> FloatArray:
+    """Cost of each instrument's trade in USD with impact, shape of `trades`: (n,) or (n, any)."""
     wide = (slice(None),) + (None,) * (trades.ndim - 1)
-    linear = problem.buy_cost[wide] * np.maximum(trades, 0.0) - problem.sell_cost[wide] * np.minimum(
-        trades, 0.0
-    )
+    buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
     excess = np.maximum(np.abs(trades) - problem.free_size[wide], 0.0)
-    return np.asarray((linear + problem.impact[wide] * excess**2).sum(axis=0))
+    linear = problem.buy_cost[wide] * buys + problem.sell_cost[wide] * sells
+    return np.asarray(linear + problem.impact[wide] * excess**2)
 
 
 def band_violation(problem: HedgeProblem, exposure: FloatArray) -> FloatArray:
@@ -146,7 +145,7 @@ def objective(problem: HedgeProblem, trades: FloatArray) -> float:
     exposure = problem.exposure + problem.loadings @ trades
     penalty = float(problem.penalty @ band_violation(problem, exposure))
     risk = 0.5 * problem.aversion * variance(problem, exposure)
-    return risk + penalty + float(trading_cost(problem, trades))
+    return risk + penalty + float(leg_costs(problem, trades).sum())
 
 
 def solve(problem: HedgeProblem) -> Solution:

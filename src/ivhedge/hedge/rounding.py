@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ivhedge.core.types import FloatArray, IntArray
-from ivhedge.hedge.optimiser import HedgeProblem, band_violation, objective
+from ivhedge.hedge.optimiser import HedgeProblem, band_violation, leg_costs, objective
 
 __all__ = ["LotGrid", "round_to_lots"]
 
@@ -139,12 +139,7 @@ class _Search:
         return lots
 
     def _cost(self, lots: FloatArray) -> FloatArray:
-        p = self.problem
-        wide = (slice(None),) + (None,) * (lots.ndim - 1)
-        size = lots * self.grid.lot[wide]
-        linear = p.buy_cost[wide] * np.maximum(size, 0.0) - p.sell_cost[wide] * np.minimum(size, 0.0)
-        excess = np.maximum(np.abs(size) - p.free_size[wide], 0.0)
-        return np.asarray(linear + p.impact[wide] * excess**2)
+        return leg_costs(self.problem, lots * self.grid.lot[(slice(None),) + (None,) * (lots.ndim - 1)])
 
     def _allowed(self, lots: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         within = (lots <= self.max_buy[:, None]) & (lots >= -self.max_sell[:, None])

@@ -253,7 +253,9 @@ def _side_reasons(
 ) -> dict[str, dict[DropReason, BoolArray]]:
     forward, strike = values["forward"], floats(table["strike"])
     forward = np.where(np.isfinite(forward) & (forward > 0), forward, np.nan)
-    ratio = strike / forward
+    # A forward next to 0 makes the ratio infinite; comparing with that is still right.
+    with np.errstate(over="ignore"):
+        ratio = strike / forward
     is_coin, is_call = (table["settlement"] == "coin").to_numpy(), table["is_call"].to_numpy()
     # Bounds in the unit of the quote: fractions of the forward for coin, USD otherwise. A row without a
     # forward has NaN bounds, which nothing violates.
@@ -285,5 +287,6 @@ def _ceiling_price(
         is_call = table["is_call"].to_numpy()[known]
         usd = black76_price(forward[known], strike[known], tau[known], ceiling_vol, is_call)
         in_coin = (table["settlement"] == "coin").to_numpy()[known]
-        price[known] = np.where(in_coin, usd / forward[known], usd)
+        with np.errstate(over="ignore"):
+            price[known] = np.where(in_coin, usd / forward[known], usd)
     return price

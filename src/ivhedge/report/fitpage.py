@@ -48,7 +48,7 @@ class FitView:
 def render_fit_html(view: FitView) -> str:
     """Render a fit as one self-contained document."""
     page = Page(f"{view.underlying} surface · ivhedge")
-    facts = panel("Fit and certificate", "", table(["", ""], view.facts, text_columns=(0, 1)))
+    facts = panel("Fit and certificate", "", table(["Measure", "Value"], view.facts, text_columns=(0, 1)))
     overview = [
         facts,
         panel("Fit by tenor", "", _tenors(view.by_tenor)),
@@ -87,6 +87,7 @@ def _header(view: FitView) -> Markup:
     )
     return tag(
         "header",
+        tag("button", "light / dark", type="button", id="theme"),
         tag("h1", f"{view.underlying} volatility surface"),
         tag("p", f"{fmt.when(view.ts_ns, seconds=True)} UTC", class_="sub"),
         tag("ul", tag("li", text, class_=tone), class_="verdicts"),

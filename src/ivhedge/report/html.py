@@ -30,7 +30,7 @@ def render_html(result: BacktestResult) -> str:
     """
     page = Page(f"{result.name} · ivhedge backtest")
     page.section("policies", "Policies", sections.policy_table(result), sections.exposure_table(result))
-    page.section("pnl", "P&L and cost", _grid(_pnl_panels(page, result)))
+    page.section("pnl", "P&L and cost", _grid(_pnl_panels(page, result), pairs=True))
     page.section("explain", "P&L explain", _grid(_explain_panels(page, result)))
     page.section("risk", "Exposures", _grid(_risk_panels(page, result)))
     page.section("scenarios", "Spot × vol, last book", _grid(_scenario_panels(page, result)))
@@ -69,6 +69,7 @@ def _header(result: BacktestResult) -> Markup:
     said = (tag("li", line.text, class_=line.tone.value) for line in verdicts(result))
     return tag(
         "header",
+        tag("button", "light / dark", type="button", id="theme"),
         tag("h1", result.name),
         tag("p", about, class_="sub"),
         tag("ul", *said, class_="verdicts"),
@@ -76,9 +77,9 @@ def _header(result: BacktestResult) -> Markup:
     )
 
 
-def _grid(panels: list[Markup]) -> Markup:
+def _grid(panels: list[Markup], *, pairs: bool = False) -> Markup:
     shown = [panel for panel in panels if panel]
-    return tag("div", *shown, class_="grid") if shown else Markup()
+    return tag("div", *shown, class_="grid pairs" if pairs else "grid") if shown else Markup()
 
 
 def _pnl_panels(page: Page, result: BacktestResult) -> list[Markup]:
@@ -116,9 +117,9 @@ def _surface_panels(page: Page, result: BacktestResult) -> list[Markup]:
     panels = []
     for underlying in result.underlyings:
         panels += [
-            page.chart(charts.term_structure(result.term, underlying)),
-            page.chart(charts.skew_chart(result.term, underlying)),
-            page.chart(charts.atm_history(result.term, underlying)),
+            page.chart(charts.term_structure(result.term, underlying), width="third"),
+            page.chart(charts.skew_chart(result.term, underlying), width="third"),
+            page.chart(charts.atm_history(result.term, underlying), width="third"),
             page.chart(charts.fit_quality(result.surfaces, underlying)),
             page.chart(charts.tenor_fit(result.fit_by_tenor, underlying)),
         ]

@@ -50,14 +50,15 @@ def table(
     rows: Iterable[Sequence[object]],
     *,
     text_columns: Iterable[int] = (0,),
+    wrapped_columns: Iterable[int] = (),
     class_: str = "",
 ) -> Markup:
-    """Build a table; columns are right-aligned numbers unless named in `text_columns`."""
-    as_text = frozenset(text_columns)
+    """Build a table: columns of right-aligned numbers but for those of text, of which some may wrap."""
+    as_text, wraps = frozenset(text_columns), frozenset(wrapped_columns)
 
     def row(cell: str, values: Sequence[object]) -> Markup:
         cells = (
-            tag(cell, value, class_="text" if place in as_text else "num")
+            tag(cell, value, class_="text wrap" if place in wraps else "text" if place in as_text else "num")
             for place, value in enumerate(values)
         )
         return tag("tr", *cells)

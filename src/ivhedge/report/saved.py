@@ -1,9 +1,10 @@
 """A backtest on disk: one JSON file for what is small, one Parquet file per table.
 
-Everything is written into a temporary folder first and moved into place at the end, so that a run that
-fails leaves the earlier result as it was.
+The tables go into a folder named after their content; `result.json`, replaced in one step at the end,
+names that folder. A reader, or a run that dies half-way, sees the earlier result or the new one.
 """
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -15,10 +16,12 @@ import polars as pl
 
 from ivhedge.core.errors import ConfigError, SchemaError
 from ivhedge.engine.result import POLICY_TABLES, RUN_TABLES, BacktestResult, JsonValue, PolicyResult
+from ivhedge.report import atomic
 
 __all__ = ["load_result", "result_to_dict", "save_result"]
 
-_TABLES = "tables"
+_TABLES = "tables-"
+_HEAD = "result.json"
 _FORMAT = 1
 
 
@@ -62,10 +65,17 @@ def save_result(result: BacktestResult, folder: Path | str) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".result-", dir=target))
         try:
-            _write(result, draft)
-            _move_in(draft, target)
+            _write_tables(result, draft)
+            place = target / f"{_TABLES}{_digest(draft)}"
+            _move_in(draft, place)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+        head = result_to_dict(result) | {"tables": place.name}
+        text = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False)
+        atomic.write_text(target / _HEAD, text + "\n")
+        for stale in target.glob(f"{_TABLES}*"):
+            if stale != place:
+                shutil.rmtree(stale, ignore_errors=True)
     except OSError as exc:
         raise ConfigError(
             f"{target}: expected a folder to write to, found: {exc.strerror or exc}; choose another --out"
@@ -73,24 +83,29 @@ def save_result(result: BacktestResult, folder: Path | str) -> Path:
     return target
 
 
-def _write(result: BacktestResult, draft: Path) -> None:
-    tables = draft / _TABLES
-    tables.mkdir()
+def _write_tables(result: BacktestResult, folder: Path) -> None:
     for name in RUN_TABLES:
-        getattr(result, name).write_parquet(tables / f"{name}.parquet", compression="zstd")
+        getattr(result, name).write_parquet(folder / f"{name}.parquet", compression="zstd")
     for number, policy in enumerate(result.policies):
         for name in POLICY_TABLES:
-            getattr(policy, name).write_parquet(tables / f"policy{number}_{name}.parquet", compression="zstd")
-    text = json.dumps(result_to_dict(result), indent=2, ensure_ascii=False, allow_nan=False)
-    (draft / "result.json").write_text(text + "\n", encoding="utf-8")
+            getattr(policy, name).write_parquet(folder / f"policy{number}_{name}.parquet", compression="zstd")
 
 
-def _move_in(draft: Path, target: Path) -> None:
-    old = draft / "old-tables"
-    if (target / _TABLES).exists():
-        (target / _TABLES).rename(old)
-    (draft / _TABLES).rename(target / _TABLES)
-    (draft / "result.json").replace(target / "result.json")
+def _move_in(draft: Path, place: Path) -> None:
+    if not place.exists():
+        draft.chmod(0o755)
+        draft.rename(place)
+        return
+    # The same content was saved before; its files are written anew in case one was damaged since.
+    for path in draft.iterdir():
+        path.replace(place / path.name)
+
+
+def _digest(folder: Path) -> str:
+    found = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def load_result(folder: Path | str) -> BacktestResult:
@@ -104,7 +119,7 @@ def load_result(folder: Path | str) -> BacktestResult:
         If a file is damaged, missing, or of another format.
     """
     source = Path(folder)
-    head = source / "result.json"
+    head = source / _HEAD
     if not head.is_file():
         raise ConfigError(f"expected a backtest's result.json in {source}, found none; run a backtest first")
     try:
@@ -116,9 +131,13 @@ def load_result(folder: Path | str) -> BacktestResult:
     if not isinstance(raw, dict) or raw.get("format") != _FORMAT:
         raise SchemaError(f"{head}: expected a result of format {_FORMAT}; run the backtest again")
     try:
-        return _assemble(raw, source / _TABLES)
+        return _assemble(raw, source / Path(str(raw["tables"])).name)
     except KeyError as exc:
         raise SchemaError(f"{head}: expected the key {exc}, found none; run the backtest again") from exc
+    except (TypeError, AttributeError, ValueError) as exc:
+        raise SchemaError(
+            f"{head}: expected the values of a result, found another kind ({exc}); run the backtest again"
+        ) from exc
 
 
 def _assemble(raw: Mapping[str, object], tables: Path) -> BacktestResult:

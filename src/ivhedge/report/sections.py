@@ -6,6 +6,7 @@ import polars as pl
 
 from ivhedge.engine.figures import final_exposures, policy_figures, std_reduction
 from ivhedge.engine.result import BacktestResult, PolicyResult
+from ivhedge.engine.series import USD_LIKE
 from ivhedge.report import format as fmt
 from ivhedge.report.markup import Markup, join, table, tag
 from ivhedge.report.page import panel
@@ -228,15 +229,19 @@ def _trade_table(trades: pl.DataFrame) -> Markup:
             fmt.number(row["quantity"], 1, signed=True),
             fmt.price(row["price"]),
             fmt.price(row["mark"]),
-            fmt.amount(row["fee"], row["currency"]),
-            fmt.amount(row["slippage"], row["currency"], signed=True),
+            fmt.number(row["fee"], _cost_decimals(row["currency"])),
+            fmt.number(row["slippage"], _cost_decimals(row["currency"]), signed=True),
             row["currency"],
             row["reason"],
         ]
         for row in trades.iter_rows(named=True)
     ]
     headings = ["Time UTC", "Instrument", "Venue", "Purpose", "Contracts", "Price", "Mark", "Fee", "Slippage"]
-    return table([*headings, "Ccy", "Why"], rows, text_columns=(0, 1, 2, 3, 9, 10))
+    return table([*headings, "Ccy", "Why"], rows, text_columns=(0, 1, 2, 3, 9), wrapped_columns=(10,))
+
+
+def _cost_decimals(currency: str) -> int:
+    return 2 if currency in USD_LIKE else 6
 
 
 def _journal(policy: PolicyResult) -> list[Markup]:
@@ -246,7 +251,7 @@ def _journal(policy: PolicyResult) -> list[Markup]:
         [f"{row['ts']:%Y-%m-%d %H:%M}", row["event"], row["detail"]]
         for row in policy.journal.tail(_LAST_ENTRIES).iter_rows(named=True)
     ]
-    shown = table(["Time UTC", "Event", "Detail"], rows, text_columns=(0, 1, 2))
+    shown = table(["Time UTC", "Event", "Detail"], rows, text_columns=(0, 1), wrapped_columns=(2,))
     return [tag("h3", f"Last {len(rows)} journal entries"), shown]
 
 

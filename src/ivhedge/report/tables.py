@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ivhedge.engine.figures import final_exposures, policy_figures, std_reduction
-from ivhedge.engine.result import BacktestResult
+from ivhedge.engine.result import BacktestResult, PolicyResult
 from ivhedge.hedge import HedgePlan
 from ivhedge.report import format as fmt
 from ivhedge.report.fitpage import FitView
@@ -16,7 +16,6 @@ from ivhedge.risk import Exposures, SpotVolMatrix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
 __all__ = [
     "backtest_tables",
@@ -28,44 +27,49 @@ __all__ = [
 ]
 
 _MAX_ROWS = 50
+_MAX_WIDTH = 100
 _WRAPPED = frozenset({"why", "", "instrument"})
 
 
-def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1) -> "Table":
+def _table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1
+) -> "RenderableType":
     from rich.box import SIMPLE_HEAD
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, header_style="bold")
+    # Text objects: a name in square brackets is a name, not markup.
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
+        is_text = place < text or heading in _WRAPPED
         shown.add_column(
-            heading,
-            justify="left" if place < text or heading in _WRAPPED else "right",
-            overflow="fold",
-            no_wrap=heading not in _WRAPPED,
+            Text(heading), justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text
         )
     for row in rows:
-        # Text objects: a name in square brackets is a name, not markup.
         shown.add_row(*(Text(cell) for cell in row))
-    return shown
+    # A table's own title would be folded to the table's width.
+    return Group(Text(title, style="italic"), shown)
 
 
 def backtest_tables(result: BacktestResult) -> "list[RenderableType]":
     """Verdict in words, the policies side by side, their last exposures, and the warnings."""
     from rich.text import Text
 
-    shown: list[RenderableType] = [_policies(result), _last_exposures(result)]
+    shown: list[RenderableType] = [Text(f"{result.name}: no policy was run")]
+    if result.baseline is not None:
+        shown = [_policies(result, result.baseline), _last_exposures(result)]
     shown += [Text(f"• {line.text}") for line in verdicts(result)]
     shown += [Text(f"! {text}") for text in result.warnings]
     return shown
 
 
-def _policies(result: BacktestResult) -> "Table":
+def _policies(result: BacktestResult, baseline: PolicyResult) -> "RenderableType":
     figures = [policy_figures(policy, result.numeraire) for policy in result.policies]
-    base = figures[0]
+    base = policy_figures(baseline, result.numeraire)
     rows = []
     for item in figures:
-        cut = std_reduction(item, base) if item is not base else None
+        cut = std_reduction(item, base) if item.name != base.name else None
         rows.append(
             [
                 item.name,
@@ -93,7 +97,7 @@ def _policies(result: BacktestResult) -> "Table":
     return _table(title, headings, rows)
 
 
-def _last_exposures(result: BacktestResult) -> "Table":
+def _last_exposures(result: BacktestResult) -> "RenderableType":
     rows = [
         [
             policy.name,
@@ -110,7 +114,7 @@ def _last_exposures(result: BacktestResult) -> "Table":
     return _table("exposure at the end", headings, rows, text=2)
 
 
-def exposure_tables(seen: Exposures) -> "list[Table]":
+def exposure_tables(seen: Exposures) -> "list[RenderableType]":
     """Exposures by expiry and venue, and in total, in USD and in coin."""
     rows = [_exposure_row(row) for row in seen.by("underlying", "expiry", "venue").iter_rows(named=True)]
     rows += [_exposure_row(row) for row in seen.by("underlying").iter_rows(named=True)]
@@ -146,7 +150,7 @@ def _exposure_row(row: dict[str, object]) -> list[str]:
     ]
 
 
-def spot_vol_table(matrix: SpotVolMatrix) -> "Table":
+def spot_vol_table(matrix: SpotVolMatrix) -> "RenderableType":
     """Profit in thousand USD over spot moves (across) and vol moves (down), vol points."""
     headings = ["vol \\ spot", *(fmt.percent(shock, 0, signed=True) for shock in matrix.spot_shocks)]
     rows = [
@@ -200,7 +204,7 @@ def plan_tables(plan: HedgePlan) -> "list[RenderableType]":
     return shown
 
 
-def fit_tables(view: FitView) -> "list[Table]":
+def fit_tables(view: FitView) -> "list[RenderableType]":
     """Quality and certificate, fit by tenor, largest errors, quotes not fitted."""
     tenors = [
         [
@@ -224,15 +228,31 @@ def fit_tables(view: FitView) -> "list[Table]":
     ]
     drops = [[reason, fmt.count(n)] for reason, n in view.drops.select("reason", "count").iter_rows()]
     return [
-        _table("fit", ["", ""], [list(fact) for fact in view.facts], text=2),
+        _table("fit", ["measure", ""], [list(fact) for fact in view.facts], text=2),
         _table("by tenor", ["tenor", "quotes", "inside bid/ask", "rmse pts", "median error pts"], tenors),
         _table("largest errors", ["instrument", "bid %", "ask %", "surface %", "error pts"], worst),
         _table("quotes not fitted", ["reason", "quotes"], drops),
     ]
 
 
-def frame_table(frame: pl.DataFrame, title: str) -> "Table":
-    """Show any table, its first rows."""
-    rows = [["" if v is None else str(v) for v in row] for row in frame.head(_MAX_ROWS).iter_rows()]
-    more = frame.height - len(rows)
-    return _table(f"{title}, {more} more rows" if more else title, frame.columns, rows, text=frame.width)
+def frame_table(frame: pl.DataFrame, title: str) -> "RenderableType":
+    """Show any table: its first rows and the columns that fit, the others named in the title."""
+    shown = frame.head(_MAX_ROWS)
+    columns = {name: [_cell(value) for value in shown[name]] for name in frame.columns}
+    room, names = _MAX_WIDTH, []
+    for name, cells in columns.items():
+        room -= 3 + max(len(word) for cell in (name, *cells) for word in cell.split() or [""])
+        if room < 0:
+            break
+        names.append(name)
+    rest = frame.columns[len(names) :]
+    more = f", {frame.height - shown.height} more rows" if frame.height > shown.height else ""
+    hidden = f"; not shown: {', '.join(rest)}" if rest else ""
+    rows = list(zip(*(columns[name] for name in names), strict=True))
+    return _table(title + more + hidden, names, rows, text=len(names))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+    return "" if value is None else str(value)

@@ -13,6 +13,7 @@ from ivhedge.report import format as fmt
 __all__ = ["Tone", "Verdict", "verdicts"]
 
 _RESIDUAL_LIMIT = 0.05
+_NOTICEABLE = 0.005
 
 
 class Tone(StrEnum):
@@ -59,13 +60,16 @@ def _against_baseline(figures: PolicyFigures, base: PolicyFigures, step: str) ->
     cut = std_reduction(figures, base)
     if cut is None:
         return Verdict(Tone.PLAIN, f"{figures.name}: too few steps to compare with {base.name}.")
-    verb = "cut" if cut >= 0 else "raised"
+    share = fmt.percent(abs(cut), 0)
+    changed = abs(cut) >= _NOTICEABLE
+    verb = f"{'cut' if cut > 0 else 'raised'} the standard deviation of P&L by {share}"
     text = (
-        f"{figures.name} {verb} the standard deviation of P&L by {fmt.percent(abs(cut), 0)} against "
+        f"{figures.name} {verb if changed else 'left the standard deviation of P&L as it was'} against "
         f"{base.name} ({fmt.number(base.pnl_std_usd)} → {fmt.number(figures.pnl_std_usd)} USD per {step} "
         f"step) at a cost of {_cost_text(figures)}; P&L {_pnl_text(figures)} against {_pnl_text(base)}."
     )
-    return Verdict(Tone.GOOD if cut > 0 else Tone.BAD, text)
+    tone = Tone.PLAIN if not changed else Tone.GOOD if cut > 0 else Tone.BAD
+    return Verdict(tone, text)
 
 
 def _cost_text(figures: PolicyFigures) -> str:
@@ -96,6 +100,10 @@ def _surface_lines(result: BacktestResult) -> list[Verdict]:
     return [Verdict(Tone.GOOD if valid == total else Tone.BAD, text)]
 
 
+def _at_most(share: float) -> str:
+    return "less than 0.1 %" if 0 < share < 0.0005 else f"at most {fmt.percent(share)}"
+
+
 def _book_lines(result: BacktestResult) -> list[Verdict]:
     figures = [policy_figures(policy, result.numeraire) for policy in result.policies]
     lines = []
@@ -118,7 +126,7 @@ def _book_lines(result: BacktestResult) -> list[Verdict]:
         worst = max(shares, key=lambda name: shares[name])
         tone = Tone.GOOD if shares[worst] <= _RESIDUAL_LIMIT else Tone.BAD
         text = (
-            f"P&L explain leaves a residual of at most {fmt.percent(shares[worst])} of gross ({worst}; "
+            f"P&L explain leaves a residual of {_at_most(shares[worst])} of gross ({worst}; "
             f"the aim is {fmt.percent(_RESIDUAL_LIMIT, 0)})."
         )
         lines.append(Verdict(tone, text))

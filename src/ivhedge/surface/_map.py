@@ -1,9 +1,9 @@
 """Compiled map from free numbers to slices without arbitrage, its derivatives and its inverse.
 
-The map is that of Mingone (2022), No arbitrage global parametrization for the eSSVI volatility surface: with
-3n free numbers x, rho = 0.999·tanh(x), theta rises by exp(x), and psi lies a logistic share of the way between
-the smallest and the largest value that the slices before and after leave to it. `params` has one row
-(theta, rho, psi) per slice.
+The map is that of Mingone (2022), No arbitrage global parametrization for the eSSVI volatility surface: of
+the 3n free numbers the first n give rho = 0.999·tanh(x), the next n the rises exp(x) of theta, and the last n
+the logistic share of the way from the smallest to the largest psi that the other slices leave. `params` has
+one row (theta, rho, psi) per slice.
 """
 
 import math

@@ -17,9 +17,7 @@ __all__ = ["dense_checks", "normal_equations", "slice_equations", "weighted_erro
 
 @njit()
 def slice_equations(
-    theta: float,
-    rho: float,
-    psi: float,
+    params: FloatArray,
     log_moneyness: FloatArray,
     vol: FloatArray,
     weight: FloatArray,
@@ -30,6 +28,7 @@ def slice_equations(
     wanted: bool,
 ) -> float:
     """Cost of one slice; adds JᵀJ to `hessian` and −Jᵀr to `gradient` when wanted."""
+    theta, rho, psi = params[0], params[1], params[2]
     flat = theta * theta * (1.0 - rho * rho)
     rho_error, psi_error = rho - prior[0], psi - prior[2]
     cost: float = prior[1] * rho_error * rho_error + prior[3] * psi_error * psi_error
@@ -83,9 +82,7 @@ def normal_equations(
     for s in range(n):
         a, b = offsets[s], offsets[s + 1]
         cost += slice_equations(
-            params[s, 0],
-            params[s, 1],
-            params[s, 2],
+            params[s],
             log_moneyness[a:b],
             vol[a:b],
             weight[a:b],

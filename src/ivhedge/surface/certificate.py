@@ -316,7 +316,7 @@ def _breaches(
 
 def _inconsistent(surface: VolSurface, k: FloatArray, taus: FloatArray, w: FloatArray) -> list[Violation]:
     """Variances that are not finite, vols that do not belong to them, forwards that are no prices."""
-    some = np.s_[:, :: max(1, k.shape[1] // 50)]
+    some = np.s_[:, :: max(1, k.shape[1] // 25)]
     vol = np.asarray(surface.implied_vol(k[some], taus[:, None]))
     implied = np.isclose(vol * vol * taus[:, None], w[some], rtol=1e-9, atol=0.0)
     forward = np.asarray(surface.forward(taus))

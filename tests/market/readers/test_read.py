@@ -251,6 +251,34 @@ def test_json_with_text_for_a_number(tmp_path):
         read_chains(path)
 
 
+def test_ticker_sizes_are_in_contracts(tmp_path):
+    at = pl.Series(
+        [datetime(2026, 1, 15, 0, 30, s, tzinfo=UTC) for s in (4, 9)], dtype=pl.Datetime("us", "UTC")
+    )
+    futures = {
+        "dump": ["2026-01-14"] * 2,
+        "timestamp": at,
+        "instrument_name": ["BTC-PERPETUAL", "BTC-16JAN26"],
+        "expiry": pl.Series([None, datetime(2026, 1, 16, 8, tzinfo=UTC)], dtype=pl.Datetime("us", "UTC")),
+        "contract_size": [10.0] * 2,
+        "best_bid_price": [96_717.5] * 2,
+        "best_bid_amount": [17_860.0] * 2,
+        "best_ask_price": [96_727.5] * 2,
+        "best_ask_amount": [13_930.0] * 2,
+        "mark_price": [96_720.0] * 2,
+        "index_price": [96_736.0] * 2,
+        "funding_8h": [1e-5, None],
+    }
+    pl.DataFrame(futures).write_parquet(tmp_path / "futures.parquet")
+    table = read_futures(tmp_path)
+    assert table["kind"].to_list() == ["perpetual", "future"]
+    # The venue gives USD; a contract is 10 USD.
+    assert table.select("bid_size", "ask_size").rows() == [(1_786.0, 1_393.0)] * 2
+    # One time for the dump, that of its last row: nothing lies ahead of it.
+    assert table["ts"].to_list() == [at[1]] * 2
+    assert table["ts_event"].to_list() == at.to_list()
+
+
 def test_tardis_is_sampled_on_arrival_without_look_ahead(tmp_path):
     rows = [
         tardis_row(T0 + 10, "BTC-9JUN20-10000-C", "0.030"),

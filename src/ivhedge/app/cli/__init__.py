@@ -50,6 +50,10 @@ def _root(
     """Implied-volatility hedging for crypto options: surface, risk, hedge plan, honest replay."""
 
 
+def _tell_interrupted() -> None:
+    typer.echo("interrupted; what was already written is intact", err=True)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its documented code (see docs/conventions.md)."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -59,8 +63,13 @@ def main(arguments: list[str] | None = None) -> None:
         report_error(exc, as_json="--json" in arguments)
         sys.exit(exc.exit_code)
     except KeyboardInterrupt:
-        typer.echo("interrupted; what was already written is intact", err=True)
+        _tell_interrupted()
         sys.exit(_INTERRUPTED)
+    except SystemExit as exc:
+        # Typer turns an interrupt into a silent exit.
+        if exc.code == _INTERRUPTED:
+            _tell_interrupted()
+        raise
     except BrokenPipeError:
         # The reader of our output has gone (`ivhedge ... | head`); there is nobody left to tell.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115

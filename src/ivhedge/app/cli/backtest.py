@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ivhedge.app.cli.output import console, emit_json, progress_bar
+from ivhedge.app.cli.output import console, emit_json, progress_bar, say
 from ivhedge.app.cli.sources import AsJson, Underlying, require_path
 from ivhedge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from ivhedge.engine import BacktestResult
 
-__all__ = ["backtest", "deliver", "report"]
+__all__ = ["backtest", "deliver", "report", "require_folder"]
 
 
 def backtest(
@@ -43,6 +43,7 @@ def backtest(
     run = ReplayConfig(name="backtest") if config is None else load_replay(config)
     if settlement_bars is not None:
         run = replace(run, settlement_bars=settlement_bars)
+    require_folder(out)
     screen = console(as_json=as_json)
     table = read_chains(require_path(chains), underlying=underlying, start=start, end=end)
     coins = sorted(table["underlying"].unique().to_list())
@@ -69,6 +70,21 @@ def _only(coins: list[str]) -> str:
     return coins[0]
 
 
+def require_folder(out: Path) -> None:
+    """Refuse, before the long work, a place that cannot take a result.
+
+    Raises
+    ------
+    ConfigError
+        If the path, or a part of it, is a file.
+    """
+    nearest = next(place for place in (out, *out.parents) if place.exists())
+    if not nearest.is_dir():
+        raise ConfigError(
+            f"{out}: expected a folder to write to, found the file {nearest}; choose another --out"
+        )
+
+
 def deliver(result: "BacktestResult", out: Path, *, as_json: bool) -> None:
     """Write report and tables, and show the comparison."""
     from ivhedge.report import backtest_tables, result_to_dict, save_result, write_report
@@ -81,7 +97,7 @@ def deliver(result: "BacktestResult", out: Path, *, as_json: bool) -> None:
     screen = console()
     for item in backtest_tables(result):
         screen.print(item)
-    screen.print(f"report: {page}")
+    say(screen, f"report: {page}")
 
 
 def report(
@@ -102,4 +118,4 @@ def report(
     screen = console()
     for item in backtest_tables(result):
         screen.print(item)
-    screen.print(f"report: {page}")
+    say(screen, f"report: {page}")

@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from ivhedge.app.cli.output import console, emit_json
+from ivhedge.app.cli.output import console, emit_json, say
 from ivhedge.app.cli.sources import AsJson, At, Chains, Underlying, load_snapshot
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.units import format_ns
@@ -32,14 +32,15 @@ def risk(
         emit_json(risk_to_dict(desk, seen, matrix))
         return
     screen = console()
-    screen.print(
-        f"{desk.book.name}: {desk.underlying} at {format_ns(desk.ts_ns)} UTC, index {desk.index:,.2f}"
+    say(
+        screen,
+        f"{desk.book.name}: {desk.underlying} at {format_ns(desk.ts_ns)} UTC, index {desk.index:,.2f}",
     )
     for table in exposure_tables(seen):
         screen.print(table)
     screen.print(spot_vol_table(matrix))
     for warning in desk.warnings:
-        screen.print(f"note: {warning}")
+        say(screen, f"note: {warning}")
 
 
 def plan(
@@ -67,8 +68,8 @@ def plan(
         emit_json(planned.to_dict())
         return
     screen = console()
-    screen.print(f"{desk.book.name}: {desk.underlying} at {format_ns(desk.ts_ns)} UTC, policy {policy!r}")
+    say(screen, f"{desk.book.name}: {desk.underlying} at {format_ns(desk.ts_ns)} UTC, policy {policy!r}")
     for table in plan_tables(planned):
         screen.print(table)
     for warning in desk.warnings:
-        screen.print(f"note: {warning}")
+        say(screen, f"note: {warning}")

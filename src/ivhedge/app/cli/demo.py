@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ivhedge.app.cli.backtest import deliver
+from ivhedge.app.cli.backtest import deliver, require_folder
 from ivhedge.app.cli.output import console, progress_bar
 from ivhedge.app.cli.sources import AsJson
 
@@ -23,6 +23,7 @@ def demo(
     """Simulate five venues, fit, measure risk, plan, replay four policies and write the report."""
     from ivhedge.app.showcase import run_showcase
 
+    require_folder(out)
     screen = console(as_json=as_json)
     with progress_bar("replaying the simulated market", 2 * snapshots, screen) as advance:
         result = run_showcase(seed=seed, n_snapshots=snapshots, progress=advance)

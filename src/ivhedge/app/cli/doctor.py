@@ -2,7 +2,7 @@
 
 import typer
 
-from ivhedge.app.cli.output import console, emit_json
+from ivhedge.app.cli.output import console, emit_json, say
 from ivhedge.app.cli.sources import AsJson
 
 __all__ = ["doctor"]
@@ -19,6 +19,6 @@ def doctor(as_json: AsJson = False) -> None:
         screen = console()
         for check in checks:
             mark = "ok  " if check.ok else "FAIL"
-            screen.print(f"{mark} {check.name}: {check.detail}", highlight=False, markup=False)
+            say(screen, f"{mark} {check.name}: {check.detail}")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ivhedge.app.cli.output import console, emit_json
+from ivhedge.app.cli.output import console, emit_json, report_error, say
 from ivhedge.app.cli.sources import AsJson, At, Chains, Underlying, load_snapshot
+from ivhedge.core.errors import ArbitrageError
 from ivhedge.core.units import format_ns
 
 __all__ = ["fit"]
@@ -33,10 +34,15 @@ def fit(
     if as_json:
         emit_json(fit_to_dict(snapshot, fitted))
     else:
-        screen.print(f"{snapshot.underlying} at {format_ns(snapshot.ts_ns)} UTC")
+        say(screen, f"{snapshot.underlying} at {format_ns(snapshot.ts_ns)} UTC")
         for table in fit_tables(view):
             screen.print(table)
     if html is not None:
         write_fit_report(view, html)
-        screen.print(f"wrote {html}")
-    fitted.certificate.require()
+        say(screen, f"wrote {html}")
+    try:
+        fitted.certificate.require()
+    except ArbitrageError as exc:
+        # Standard output already holds its one JSON value, which says that the certificate is not valid.
+        report_error(exc, as_json=False)
+        raise typer.Exit(exc.exit_code) from exc

@@ -12,7 +12,7 @@ from ivhedge.core.errors import IvHedgeError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "emit_json", "plain", "progress_bar", "report_error"]
+__all__ = ["console", "emit_json", "plain", "progress_bar", "report_error", "say"]
 
 
 _PIPE_WIDTH = 110
@@ -26,16 +26,25 @@ def console(*, as_json: bool = False) -> "Console":
     return Console(stderr=as_json, width=None if target.isatty() else _PIPE_WIDTH)
 
 
+def say(screen: "Console", text: str) -> None:
+    """Print a line as it is: brackets are text, and a path stays in one piece."""
+    screen.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def plain(value: object) -> object:
-    """Bring a table's value to JSON: times as text, what is not finite as null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    """Bring a value to JSON: times and decimals as text, what is not finite as null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def emit_json(value: Mapping[str, object]) -> None:
     """Print one JSON value on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
 
 
 def report_error(error: IvHedgeError, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from ivhedge.app.cli.output import console, emit_json, plain
+from ivhedge.app.cli.output import console, emit_json, say
 from ivhedge.app.cli.sources import AsJson, Underlying, require_path
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ def ingest(
         emit_json({name: asdict(report) for name, report in done.items()})
         return
     for name, report in done.items():
-        console().print(
+        say(
+            console(),
             f"{name}: {report.rows_added:,} rows added, {report.rows_replaced:,} replaced, "
-            f"{report.rows_merged:,} repeated rows merged, {report.partitions} files written"
+            f"{report.rows_merged:,} repeated rows merged, {report.partitions} files written",
         )
 
 
@@ -89,13 +90,13 @@ def export(
     if as_json:
         emit_json({"path": str(out), "rows": rows})
         return
-    console().print(f"wrote {rows:,} rows to {out}")
+    say(console(), f"wrote {rows:,} rows to {out}")
 
 
 def _show(table: "pl.DataFrame", title: str, as_json: bool) -> None:
     from ivhedge.report import frame_table
 
     if as_json:
-        emit_json({"rows": [{k: plain(v) for k, v in row.items()} for row in table.iter_rows(named=True)]})
+        emit_json({"rows": table.to_dicts()})
         return
     console().print(frame_table(table, title))

@@ -88,6 +88,8 @@
     points1: (v) => fixed(last(v), 2) + " pts",
     strike: (v) => (Math.abs(v) >= 10000 ? trim(v / 1000, 1) + "k" : trim(v, 2)),
     day,
+    heatTip_usd: (p) => `P&amp;L ${fixed(p.value[2], 0)} USD`,
+    heatTip_coin: (p) => `P&amp;L ${fixed(p.value[2], 4)}`,
     heat_usd: (p) => compact(p.value[2]),
     heat_coin: (p) => trim(p.value[2], 3),
     quoteTip: (p) => {
@@ -101,7 +103,7 @@
   };
 
   const theme = () => {
-    const light = printing || window.matchMedia("(prefers-color-scheme: light)").matches;
+    const light = printing || document.documentElement.dataset.theme === "light";
     const style = getComputedStyle(document.documentElement);
     const colors = { ...(light ? LIGHT : DARK) };
     for (const name of PAGE_COLORS) colors[name] = style.getPropertyValue("--" + name).trim();
@@ -128,7 +130,11 @@
     document.body.dataset.charts = String(Object.keys(options).length);
   };
   draw();
-  window.matchMedia("(prefers-color-scheme: light)").addEventListener("change", draw);
+  document.getElementById("theme")?.addEventListener("click", () => {
+    const root = document.documentElement;
+    root.dataset.theme = root.dataset.theme === "light" ? "dark" : "light";
+    draw();
+  });
   window.addEventListener("beforeprint", () => { printing = true; draw(); });
   window.addEventListener("afterprint", () => { printing = false; draw(); });
   window.addEventListener("resize", () => {

@@ -14,7 +14,7 @@ from ivhedge.report.charts.style import (
     color,
     line,
     milliseconds,
-    palette,
+    policy_line,
     time_axis,
     time_points,
     value_axis,
@@ -36,7 +36,7 @@ _MAX_BUCKETS = 70
 def pnl_usd_chart(result: BacktestResult) -> Chart | None:
     """Cumulative P&L in USD of each policy."""
     lines = [
-        line(policy.name, time_points(path["ts"], path["pnl_usd"]), palette(place))
+        policy_line(policy.name, time_points(path["ts"], path["pnl_usd"]), place)
         for place, policy in enumerate(result.policies)
         if (path := series.pnl_usd(policy, result.numeraire)).height > 1
     ]
@@ -47,7 +47,7 @@ def pnl_usd_chart(result: BacktestResult) -> Chart | None:
 def pnl_coin_chart(result: BacktestResult, currency: str) -> Chart | None:
     """Cumulative P&L of each policy in one settlement currency."""
     lines = [
-        line(policy.name, time_points(path["ts"], path["pnl"]), palette(place))
+        policy_line(policy.name, time_points(path["ts"], path["pnl"]), place)
         for place, policy in enumerate(result.policies)
         if (path := series.pnl_by_currency(policy).filter(pl.col("currency") == currency)).height > 1
     ]
@@ -57,12 +57,7 @@ def pnl_coin_chart(result: BacktestResult, currency: str) -> Chart | None:
 def drawdown_chart(result: BacktestResult) -> Chart | None:
     """Fall of each policy's P&L below its highest point so far."""
     lines = [
-        line(
-            policy.name,
-            time_points(path["ts"], series.drawdown(path)["drawdown"]),
-            palette(place),
-            areaStyle={"opacity": 0.08},
-        )
+        policy_line(policy.name, time_points(path["ts"], series.drawdown(path)["drawdown"]), place)
         for place, policy in enumerate(result.policies)
         if (path := series.pnl_usd(policy, result.numeraire)).height > 1
     ]
@@ -109,7 +104,7 @@ def attribution_over_time(result: BacktestResult, policy: PolicyResult) -> Chart
         for term in ATTRIBUTION_TERMS
     ]
     total = line(
-        "cumulative P&L (right)",
+        "cumulative",
         [[at, value] for at, value in zip(times, buckets["total"].cum_sum().to_list(), strict=True)],
         color("text"),
         yAxisIndex=1,
@@ -125,7 +120,7 @@ def attribution_over_time(result: BacktestResult, policy: PolicyResult) -> Chart
             nameTextStyle={"color": color("muted"), "align": "right"},
         ),
     ]
-    note = f"USD per {width}, stacked; line = cumulative total"
+    note = f"USD per {width}, stacked; line = cumulative total, right axis"
     return Chart(title=f"P&L explain: {policy.name}", note=note, option=option, height=310)
 
 

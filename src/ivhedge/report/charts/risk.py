@@ -1,5 +1,6 @@
 """Exposures over time, the spot x vol matrix, and where the run's time went."""
 
+import math
 from collections.abc import Sequence
 
 import polars as pl
@@ -15,8 +16,7 @@ from ivhedge.report.charts.style import (
     base,
     color,
     fn,
-    line,
-    palette,
+    policy_line,
     time_axis,
     time_points,
     value_axis,
@@ -46,7 +46,7 @@ def exposure_chart(result: BacktestResult, underlying: str, column: str) -> Char
     """
     title, note, unit, labels, tooltip = _EXPOSURES[column]
     lines = [
-        line(policy.name, time_points(path["ts"], path["value"]), palette(place))
+        policy_line(policy.name, time_points(path["ts"], path["value"]), place)
         for place, policy in enumerate(result.policies)
         if (path := series.exposure_series(policy, underlying, column)).height > 1
     ]
@@ -82,6 +82,8 @@ def spot_vol_heatmap(table: pl.DataFrame, title: str, *, unit: str = "usd") -> C
         for row in rows.iter_rows(named=True)
     ]
     reach = max((abs(cell[2]) for cell in cells), default=0.0) or 1.0
+    # Colour by the signed root, so that small gains are told from small losses beside a large tail.
+    cells = [[*cell, math.copysign(math.sqrt(abs(cell[2]) / reach), cell[2])] for cell in cells]
     option = base(legend=False, tooltip="usd0" if unit == "usd" else "coin", trigger="item")
     option |= {
         "grid": {"left": 16, "right": 12, "top": 12, "bottom": 28},
@@ -91,8 +93,9 @@ def spot_vol_heatmap(table: pl.DataFrame, title: str, *, unit: str = "usd") -> C
         ),
         "visualMap": {
             "show": False,
-            "min": -reach,
-            "max": reach,
+            "dimension": 3,
+            "min": -1,
+            "max": 1,
             "inRange": {"color": [color("loss"), color("panel2"), color("gain")]},
         },
         "series": [_heat_cells(cells, "usd" if unit == "usd" else "coin")],
@@ -159,6 +162,8 @@ def _heat_cells(cells: list[list[object]], labels: str) -> Option:
         "type": "heatmap",
         "name": "P&L",
         "data": cells,
+        "encode": {"value": 2},
+        "tooltip": {"formatter": fn(f"heatTip_{labels}")},
         "label": {"show": True, "color": color("text"), "fontSize": 10, "formatter": fn(f"heat_{labels}")},
         "itemStyle": {"borderColor": color("panel"), "borderWidth": 1},
     }

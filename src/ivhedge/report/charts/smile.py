@@ -4,6 +4,7 @@ A mid above its ask-to-bid room over the model is *rich* (sell), one below is *c
 bid/ask holds the model are grey.
 """
 
+import math
 from collections.abc import Iterator
 
 import polars as pl
@@ -14,6 +15,7 @@ from ivhedge.report.charts.style import Chart, Option, base, color, fn, line, va
 
 __all__ = ["smile_chart", "smile_charts"]
 
+_VOL_TICKS = 5
 _STATES = (("inside bid/ask", "inside"), ("rich", "rich"), ("cheap", "cheap"))
 
 
@@ -47,8 +49,8 @@ def smile_chart(rows: pl.DataFrame) -> Chart | None:
         ],
         "xAxis": _strike_axes(rows),
         "yAxis": [
-            value_axis("", "volpct", splitNumber=4),
-            value_axis("", "points", gridIndex=1, splitNumber=2),
+            _vol_axis(judged, model),
+            _residual_axis(judged),
         ],
         "series": [*_smile_series(judged, model), *_residual_series(judged)],
     }
@@ -81,6 +83,7 @@ def _smile_series(judged: pl.DataFrame, model: pl.DataFrame) -> list[Option]:
                 "name": label,
                 "data": data,
                 "renderItem": fn("bidAskBar"),
+                "clip": True,
                 "encode": {"x": 0, "y": [1, 2]},
                 "itemStyle": {"color": color(state)},
                 "tooltip": {"formatter": fn("quoteTip")},
@@ -109,6 +112,28 @@ def _residual_series(judged: pl.DataFrame) -> list[Option]:
             }
         )
     return parts
+
+
+def _vol_axis(judged: pl.DataFrame, model: pl.DataFrame) -> Option:
+    """Axis over the model and the two-sided quotes; a lone far ask must not squash the smile."""
+    two_sided = judged.drop_nulls(["bid_iv", "ask_iv"])
+    shown = pl.concat([model["model_iv"], two_sided["bid_iv"], two_sided["ask_iv"]]).drop_nulls().drop_nans()
+    low, high = shown.min(), shown.max()
+    if not isinstance(low, float) or not isinstance(high, float):
+        return value_axis("", "volpct", splitNumber=4)
+    step = next((s for s in (0.02, 0.05, 0.1, 0.2, 0.5) if (high - low) / s <= _VOL_TICKS), 1.0)
+    # Rounded to whole steps, so that the ticks are round numbers too.
+    bounds = {"min": step * math.floor(low / step), "max": step * math.ceil(high / step)}
+    return value_axis("", "volpct", interval=step, **bounds)
+
+
+def _residual_axis(judged: pl.DataFrame) -> Option:
+    """Axis from minus to plus the largest residual, with three ticks."""
+    largest = (judged["residual"].drop_nulls().drop_nans().abs() / VOL_POINT).max()
+    size = float(largest) if isinstance(largest, float) and largest > 0 else 1.0
+    step = 10.0 ** math.floor(math.log10(size))
+    reach = step * math.ceil(size / step)
+    return value_axis("", "points", gridIndex=1, min=-reach, max=reach, interval=reach)
 
 
 def _strike_axes(rows: pl.DataFrame) -> list[Option]:
@@ -146,6 +171,6 @@ def _note(judged: pl.DataFrame) -> str:
     rmse = float(squares) ** 0.5 if isinstance(squares, float) else None
     inside = judged.filter(pl.col("state") == "inside").height / judged.height
     return (
-        f"rmse {fmt.vol_points(rmse)} pts · {fmt.percent(inside, 0)} inside · {judged.height} quotes; "
-        "below: mid − model, pts"
+        f"rmse {fmt.vol_points(rmse)} pts unweighted · {fmt.percent(inside, 0)} inside · "
+        f"{judged.height} quotes; below: mid − model, pts"
     )

@@ -21,6 +21,7 @@ __all__ = [
     "line",
     "milliseconds",
     "palette",
+    "policy_line",
     "time_axis",
     "time_points",
     "value_axis",
@@ -93,8 +94,10 @@ def base(*, legend: bool, tooltip: str, trigger: str = "axis", **more: object) -
             "type": "scroll",
             "top": 0,
             "left": 0,
-            "itemWidth": 14,
-            "itemHeight": 8,
+            "icon": "roundRect",
+            "itemWidth": 11,
+            "itemHeight": 7,
+            "itemGap": 8,
             "textStyle": {"color": color("text"), "fontSize": 11},
             "pageTextStyle": {"color": color("muted")},
         },
@@ -127,6 +130,17 @@ def line(name: str, data: Sequence[object], ink: Option, **more: object) -> Opti
 def bar(name: str, data: Sequence[object], ink: Option, **more: object) -> Option:
     """Build a bar series."""
     return {"type": "bar", "name": name, "data": data, "itemStyle": {"color": ink}, **more}
+
+
+def policy_line(name: str, data: Sequence[object], place: int) -> Option:
+    """Build the line of the n-th policy; the first is broad and pale, to be seen beneath the others."""
+    ink = palette(place)
+    stroke: Option = {
+        "width": 3.0 if place == 0 else 1.6,
+        "color": ink,
+        "opacity": 0.55 if place == 0 else 1.0,
+    }
+    return line(name, data, ink, lineStyle=stroke)
 
 
 def zero_line() -> Option:

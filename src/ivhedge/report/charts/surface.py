@@ -36,14 +36,13 @@ def term_structure(term: pl.DataFrame, underlying: str) -> Chart | None:
         )
         .sort("tenor_days")
     )
-    lines = [line("now", _pairs(now, "atm_vol"), color("series3"), showSymbol=True, symbolSize=6)]
+    dots: Option = {"showSymbol": True, "symbolSize": 6, "connectNulls": True}
+    lines = [line("now", _pairs(now, "atm_vol"), color("series3"), **dots)]
     if rows["ts"].n_unique() > 1:
-        lines += [line("start", _pairs(first, "atm_vol"), color("series1"), showSymbol=True, symbolSize=5)]
-        lines += _band(spread)
-    option = base(
-        legend=True, tooltip="vol", xAxis=_tenor_axis(), yAxis=value_axis("ATM vol", "volpct"), series=lines
-    )
-    note = "ATM implied vol, % per year; band = 10–90 % of the window"
+        lines += [line("start", _pairs(first, "atm_vol"), color("series1"), **dots), *_band(spread)]
+    axis = value_axis("ATM vol", "volpct", nameTextStyle=_LEFT)
+    option = base(legend=True, tooltip="vol", xAxis=_tenor_axis(spread), yAxis=axis, series=lines)
+    note = "ATM, % per year; band = 10–90 %" if len(lines) > 1 else "ATM, % per year"
     return Chart(title=f"Term structure · {underlying}", note=note, option=option)
 
 
@@ -54,16 +53,9 @@ def skew_chart(term: pl.DataFrame, underlying: str) -> Chart | None:
     if rows.is_empty():
         return None
     now = _at(rows, rows["ts"].max())
-    tenors = [f"{days:g} d" for days in now["tenor_days"].to_list()]
     option = base(legend=True, tooltip="points1")
     option |= {
-        "xAxis": {
-            "type": "category",
-            "data": tenors,
-            "axisLabel": {"color": color("muted"), "fontSize": 11},
-            "axisLine": {"lineStyle": {"color": color("axis")}},
-            "axisTick": {"show": False},
-        },
+        "xAxis": _tenor_axis(now),
         "yAxis": value_axis("vol points", "points", scale=False, nameTextStyle=_LEFT),
         "series": [
             bar("25Δ risk reversal", _in_points(now["risk_reversal_25"]), color("series1"), barMaxWidth=22),
@@ -86,7 +78,7 @@ def atm_history(term: pl.DataFrame, underlying: str) -> Chart | None:
     lines = []
     for place, days in enumerate(tenors):
         path = rows.filter(pl.col("tenor_days") == days)
-        lines.append(line(f"{days:g} d", time_points(path["ts"], path["atm_vol"]), palette(place)))
+        lines.append(line(_tenor_name(days), time_points(path["ts"], path["atm_vol"]), palette(place)))
     axis = value_axis("ATM vol", "volpct", nameTextStyle=_LEFT)
     option = base(legend=True, tooltip="vol", xAxis=time_axis(), yAxis=axis, series=lines)
     return Chart(
@@ -174,7 +166,7 @@ def _at(rows: pl.DataFrame, ts: object) -> pl.DataFrame:
 
 
 def _pairs(rows: pl.DataFrame, column: str) -> list[object]:
-    return [list(row) for row in rows.select("tenor_days", column).rows()]
+    return [[_tenor_name(days), value] for days, value in rows.select("tenor_days", column).rows()]
 
 
 def _in_points(values: pl.Series) -> list[float | None]:
@@ -192,13 +184,15 @@ def _band(spread: pl.DataFrame) -> list[Option]:
     ]
 
 
-def _tenor_axis() -> Option:
-    return value_axis(
-        "days",
-        "plain",
-        type="log",
-        nameLocation="middle",
-        nameGap=22,
-        splitLine={"show": False},
-        minorTick={"show": True},
-    )
+def _tenor_name(days: float) -> str:
+    return f"{days:.3g} d"
+
+
+def _tenor_axis(rows: pl.DataFrame) -> Option:
+    return {
+        "type": "category",
+        "data": [_tenor_name(days) for days in rows["tenor_days"].to_list()],
+        "axisLabel": {"color": color("muted"), "fontSize": 11, "hideOverlap": True},
+        "axisLine": {"lineStyle": {"color": color("axis")}, "onZero": False},
+        "axisTick": {"show": False},
+    }

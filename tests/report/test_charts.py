@@ -1,0 +1,132 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from ivhedge.engine.result import SMILES_SCHEMA, SPOT_VOL_SCHEMA, TERM_SCHEMA, empty_table
+from ivhedge.report import charts
+
+
+def _smile(rows: list[tuple[float, float | None, float | None, float | None, float]]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            ("BTC", datetime(2026, 3, 27, 8, tzinfo=UTC), 0.1, strike, 0.0, bid, ask, mid, model, "deribit")
+            for strike, bid, ask, mid, model in rows
+        ],
+        schema=dict(SMILES_SCHEMA),
+        orient="row",
+    )
+
+
+def _by_name(option: dict[str, object], name: str) -> list[dict[str, object]]:
+    return [part for part in option["series"] if part["name"] == name]
+
+
+def test_smile_tells_rich_from_cheap() -> None:
+    chart = charts.smile_chart(
+        _smile(
+            [
+                (90.0, 0.50, 0.52, 0.51, 0.45),  # the bid lies above the model: rich
+                (100.0, 0.40, 0.42, 0.41, 0.45),  # the ask lies below the model: cheap
+                (110.0, 0.44, 0.46, 0.45, 0.45),
+                (120.0, None, 0.43, None, 0.45),  # one-sided, the ask below the model: cheap
+                (130.0, None, 0.47, None, 0.45),
+                (140.0, None, None, None, 0.45),  # no quote: the model's line only
+            ]
+        )
+    )
+    assert chart is not None
+    strikes = {
+        name: [row[0] for row in _by_name(chart.option, name)[0]["data"]] for name in ("rich", "cheap")
+    }
+    assert strikes == {"rich": [90.0], "cheap": [100.0, 120.0]}
+    assert [row[0] for row in _by_name(chart.option, "inside bid/ask")[0]["data"]] == [110.0, 130.0]
+    assert [row[0] for row in _by_name(chart.option, "model")[0]["data"]] == [90, 100, 110, 120, 130, 140]
+    assert _by_name(chart.option, "rich")[1]["data"] == [[90.0, pytest.approx(6.0)]]
+    assert "40 % inside · 5 quotes" in chart.note
+
+
+def test_a_lone_far_ask_does_not_squash_the_smile() -> None:
+    chart = charts.smile_chart(_smile([(90.0, 0.4, 0.5, 0.45, 0.45), (200.0, None, 3.0, None, 0.5)]))
+    assert chart is not None
+    assert chart.option["yAxis"][0]["max"] < 0.7
+
+
+def test_smiles_come_one_per_expiry(make_result) -> None:
+    found = list(charts.smile_charts(make_result(3).smiles))
+    assert len(found) == 12
+    assert found[0].title == "BTC 07 Jan 2026 · 2.0 d" or found[0].title.startswith("BTC ")
+    assert [chart.title[:3] for chart in found] == ["BTC"] * 6 + ["ETH"] * 6
+
+
+def test_attribution_bars_and_totals_agree(make_result) -> None:
+    result = make_result(217, underlyings=("BTC",))
+    policy = result.policies[1]
+    chart = charts.attribution_over_time(result, policy)
+    assert chart is not None
+    bars = [part for part in chart.option["series"] if part["type"] == "bar"]
+    line = next(part for part in chart.option["series"] if part["type"] == "line")
+    assert len(line["data"]) <= 70  # 216 steps are put into days
+    total = sum(value for part in bars for _, value in part["data"])
+    assert line["data"][-1][1] == pytest.approx(total)
+    totals = charts.attribution_totals(result)
+    assert totals is not None
+    marks = _by_name(totals.option, "total")[0]["data"]
+    assert [value for value, name in marks if name == policy.name] == [pytest.approx(total)]
+
+
+def test_spot_vol_cells_stand_where_their_shocks_are() -> None:
+    rows = [("p", "BTC", s, v, 1000 * s + v, 0.0) for s in (0.1, -0.1) for v in (0.05, 0.0)]
+    table = pl.DataFrame(rows, schema=dict(SPOT_VOL_SCHEMA), orient="row")
+    chart = charts.spot_vol_heatmap(table, "book")
+    assert chart is not None
+    assert chart.option["xAxis"]["data"] == ["−10 %", "+10 %"]
+    assert chart.option["yAxis"]["data"] == ["0", "+5"]
+    cells = {(x, y): (pnl, shade) for x, y, pnl, shade in chart.option["series"][0]["data"]}
+    assert cells[0, 1][0] == pytest.approx(-99.95)
+    assert cells[1, 1] == (pytest.approx(100.05), pytest.approx(1.0))
+    assert cells[0, 0][1] < 0
+
+
+def test_term_structure_needs_no_history(make_result) -> None:
+    term = make_result(1, underlyings=("BTC",)).term
+    chart = charts.term_structure(term, "BTC")
+    assert chart is not None
+    assert [part["name"] for part in chart.option["series"]] == ["now"]
+    assert charts.atm_history(term, "BTC") is None
+    assert charts.term_structure(term, "SOL") is None
+
+
+def test_atm_history_is_left_out_when_tenors_wander() -> None:
+    ts = [datetime(2026, 1, 1 + day, tzinfo=UTC) for day in range(12)]
+    term = pl.DataFrame(
+        [("BTC", at, 30.0 - i, 0.5, None, None) for i, at in enumerate(ts)],
+        schema=dict(TERM_SCHEMA),
+        orient="row",
+    )
+    assert charts.atm_history(term, "BTC") is None
+    assert charts.skew_chart(term, "BTC") is None
+
+
+def test_nothing_to_draw_is_no_chart(make_result) -> None:
+    result = replace(make_result(1, underlyings=("BTC",)), policies=())
+    assert charts.pnl_usd_chart(result) is None
+    assert charts.pnl_coin_chart(result, "BTC") is None
+    assert charts.drawdown_chart(result) is None
+    assert charts.cost_breakdown(result) is None
+    assert charts.attribution_totals(result) is None
+    assert charts.exposure_chart(result, "BTC", "delta_coin") is None
+    assert charts.smile_chart(empty_table(SMILES_SCHEMA)) is None
+    assert charts.spot_vol_heatmap(empty_table(SPOT_VOL_SCHEMA), "x") is None
+
+
+def test_axes_carry_units(make_result) -> None:
+    result = make_result(10, underlyings=("ETH",))
+    vega = charts.exposure_chart(result, "ETH", "vega_usd_per_vol_point")
+    delta = charts.exposure_chart(result, "ETH", "delta_coin")
+    coin = charts.pnl_coin_chart(result, "ETH")
+    assert vega is not None
+    assert delta is not None
+    assert coin is not None
+    assert [chart.option["yAxis"]["name"] for chart in (vega, delta, coin)] == ["USD / vol pt", "ETH", "ETH"]
