@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ivhedge.engine import series
@@ -52,6 +52,7 @@ def test_drawdown_is_the_fall_below_the_highest_point_so_far():
     assert series.drawdown(path)["drawdown"].to_list() == [0.0, 0.0, -2.0, 0.0, -7.0, -4.0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
 def test_drawdown_is_never_positive_and_the_path_adds_up(values):
     made = policy(equity(values, [1.0] * len(values)))

@@ -2,7 +2,7 @@ import math
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
@@ -55,6 +55,7 @@ def test_only_what_expires_counts():
     assert nearest_expiry([], 1.0, NOW) is None
 
 
+@settings(deadline=None)
 @given(st.sampled_from([0.1, 0.25, 0.4]), st.floats(0.3, 0.8))
 def test_strangle_legs_are_the_strikes_nearest_to_their_deltas(delta, level):
     surface = StubSurface(level=level, carry=0.05)

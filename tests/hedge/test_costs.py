@@ -63,6 +63,15 @@ def test_a_displayed_size_is_never_exceeded():
     assert (unit.max_buy, unit.max_sell) == (2.5, np.inf)
 
 
+def test_impact_of_an_inverse_future_is_counted_at_its_price():
+    model = CostModel(fees=FEES, assumed_size={InstrumentKind.PERPETUAL: 1000.0})
+    quote = Quote(bid=79_900.0, ask=80_100.0, mark=80_000.0, index=80_000.0)
+    charged = model.charge(perpetual(), Decimal(3000), quote).impact * 80_000.0
+    unit = model.unit_cost(perpetual(), quote)
+    # The fill is rounded up by at most a tick of 0.5 on a shift of 66.7.
+    assert unit.impact * 2000.0**2 == pytest.approx(charged, rel=0.01)
+
+
 def test_nothing_displayed_means_nothing_to_trade():
     quote = Quote(bid=0.049, ask=0.05, mark=0.0495, bid_size=np.nan, ask_size=0.0, index=80_000.0)
     unit = COSTS.unit_cost(option(), quote)

@@ -1,10 +1,18 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 
-from ivhedge.engine.result import SMILES_SCHEMA, SPOT_VOL_SCHEMA, TERM_SCHEMA, empty_table
+from ivhedge.engine import series
+from ivhedge.engine.figures import policy_figures
+from ivhedge.engine.result import (
+    ATTRIBUTION_TERMS,
+    SMILES_SCHEMA,
+    SPOT_VOL_SCHEMA,
+    TERM_SCHEMA,
+    empty_table,
+)
 from ivhedge.report import charts
 
 
@@ -130,3 +138,64 @@ def test_axes_carry_units(make_result) -> None:
     assert delta is not None
     assert coin is not None
     assert [chart.option["yAxis"]["name"] for chart in (vega, delta, coin)] == ["USD / vol pt", "ETH", "ETH"]
+
+
+def _drawn(chart, number: int) -> list[list[float]]:
+    return chart.option["series"][number]["data"]
+
+
+@pytest.mark.parametrize("numeraire", ["coin", "usd"])
+def test_lines_are_the_series_of_the_tables(make_result, numeraire: str) -> None:
+    result = make_result(30, numeraire=numeraire)
+    for number, policy in enumerate(result.policies):
+        path = series.pnl_usd(policy, numeraire)
+        times = [int(at.timestamp() * 1000) for at in path["ts"]]
+        assert _drawn(charts.pnl_usd_chart(result), number) == [
+            list(pair) for pair in zip(times, path["pnl_usd"], strict=True)
+        ]
+        fall = series.drawdown(path)["drawdown"].to_list()
+        assert [value for _, value in _drawn(charts.drawdown_chart(result), number)] == fall
+        vega = series.exposure_series(policy, "ETH", "vega_usd_per_vol_point")["value"].to_list()
+        chart = charts.exposure_chart(result, "ETH", "vega_usd_per_vol_point")
+        assert [value for _, value in _drawn(chart, number)] == vega
+        coin = series.pnl_by_currency(policy).filter(pl.col("currency") == "BTC")["pnl"].to_list()
+        assert [value for _, value in _drawn(charts.pnl_coin_chart(result, "BTC"), number)] == coin
+
+
+def test_costs_are_the_figures_of_the_tables(make_result) -> None:
+    result = make_result(30)
+    figures = [policy_figures(policy, "coin") for policy in result.policies]
+    fees, slippage, funding = (part["data"] for part in charts.cost_breakdown(result).option["series"])
+    assert fees == [item.fees_usd for item in figures]
+    assert slippage == [item.slippage_usd for item in figures]
+    assert funding == [-item.funding_usd for item in figures]
+
+
+@pytest.mark.parametrize(
+    ("step", "count", "width"),
+    [
+        (timedelta(minutes=1), 120, "5 min"),
+        (timedelta(hours=1), 100, "2 h"),
+        (timedelta(hours=6), 217, "day"),
+        (timedelta(hours=6), 60, "step"),
+        (timedelta(days=1), 900, "30 d"),
+    ],
+)
+def test_bars_are_few_and_lose_nothing(make_result, step: timedelta, count: int, width: str) -> None:
+    result = make_result(count + 1, underlyings=("BTC",))
+    policy = result.policies[1]
+    first = policy.equity["ts"][0]
+
+    def stretched(table: pl.DataFrame, start: int) -> pl.DataFrame:
+        times = [first + (start + n) * step for n in range(table.height)]
+        return table.with_columns(pl.Series("ts", times, dtype=table.schema["ts"]))
+
+    policy = replace(policy, equity=stretched(policy.equity, 0), attribution=stretched(policy.attribution, 1))
+    chart = charts.attribution_over_time(result, policy)
+    assert chart.note.startswith(f"USD per {width}, stacked")
+    terms = series.attribution_usd(policy)
+    for number, term in enumerate(ATTRIBUTION_TERMS):
+        data = _drawn(chart, number)
+        assert 30 * (count > 70) / 2 <= len(data) <= 72
+        assert sum(value for _, value in data) == pytest.approx(float(terms[term].sum()), abs=1e-6)
+    assert _drawn(chart, len(ATTRIBUTION_TERMS))[-1][1] == pytest.approx(float(terms["total"].sum()))

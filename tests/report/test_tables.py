@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import polars as pl
@@ -75,3 +76,64 @@ def test_fit_tables_show_names_as_they_are(view: FitView) -> None:
 def test_long_frames_tell_how_much_is_hidden() -> None:
     text = _printed([frame_table(pl.DataFrame({"a": list(range(60))}), "rows")])
     assert "rows, 10 more rows" in text
+
+
+def _whole(text: str, words: list[str]) -> None:
+    """Check that nothing is cut off."""
+    assert "…" not in text
+    assert [word for word in words if word not in text] == []
+
+
+def test_names_in_brackets_and_long_names_are_shown_whole(make_result) -> None:
+    result = make_result(8, underlyings=("BTC",))
+    named = replace(
+        result.policies[1], name="[bold]delta[/] of an uncommonly long and winding name 0123456789"
+    )
+    text = _printed(
+        backtest_tables(replace(result, name="[red]run[/]", policies=(result.policies[0], named)))
+    )
+    assert "[red]run[/]" in text
+    assert "[bold]delta[/]" in text
+    for word in ("policy", "P&L", "sd/step", "drawdown", "trades", "cost", "money", "exact"):
+        assert word in text
+    assert max(len(row) for row in text.splitlines()) <= 100
+
+
+def test_a_broken_identity_is_shown(make_result) -> None:
+    result = make_result(8, underlyings=("BTC",))
+    broken = replace(result.policies[0], summary={"identity_exact": False})
+    text = _printed(backtest_tables(replace(result, policies=(broken,))))
+    assert next(row for row in text.splitlines() if row.strip().startswith("none")).split()[-1] == "BROKEN"
+
+
+def test_a_wide_frame_shows_what_fits_and_names_the_rest() -> None:
+    columns = {f"column_{n}": [f"a value {n} of some length", "x"] for n in range(20)}
+    text = _printed([frame_table(pl.DataFrame(columns), "wide")])
+    assert max(len(row) for row in text.splitlines()) <= 100
+    title, body = text.split("not shown: ")[1].split("\n    ", 1)
+    hidden = title.replace(",", " ").split()
+    shown = list(columns)[: len(columns) - len(hidden)]
+    assert 3 <= len(shown) < 20
+    assert [*shown, *hidden] == list(columns)
+    _whole(body, shown)
+    assert body.count("some") == len(shown)
+
+
+def test_times_and_nothing_in_a_frame() -> None:
+    moment = datetime(2026, 1, 5, 8, tzinfo=UTC)
+    frame = pl.DataFrame({"ts": [moment, moment + timedelta(seconds=7)], "x": [None, 1.5]})
+    text = _printed([frame_table(frame, "times")])
+    assert "2026-01-05 08:00 " in text
+    assert "2026-01-05 08:00:07" in text
+    assert "None" not in text
+    assert "empty" in _printed([frame_table(pl.DataFrame({"a": []}), "empty")])
+    assert "bare" in _printed([frame_table(pl.DataFrame(), "bare")])
+
+
+def test_a_frame_is_as_wide_as_its_console_lets_it_be() -> None:
+    frame = pl.DataFrame({"name": ["a-rather-long-name-that-is-one-word-" * 2], "value": [1.0]})
+    text = _printed([frame_table(frame, "narrow")], width=40)
+    # The long word is folded over three lines, none of its letters is lost.
+    folded = "".join(row.split()[0] for row in text.splitlines()[4:7])
+    assert folded == frame["name"][0]
+    _whole(text, ["value", "1.0"])

@@ -51,3 +51,27 @@ def test_a_large_residual_is_bad_news(make_result) -> None:
     line = verdicts(replace(result, policies=(policy,)))[-1]
     assert line.tone is Tone.BAD
     assert "at most 12.0 % of gross (none" in line.text
+
+
+def test_a_policy_that_changed_nothing_is_neither_praised_nor_blamed(make_result) -> None:
+    result = make_result(20, underlyings=("BTC",))
+    none, idle = result.policies[:2]
+    idle = replace(idle, equity=none.equity)
+    line = verdicts(replace(result, policies=(none, idle)))[0]
+    assert line.tone is Tone.PLAIN
+    assert "delta 6h left the standard deviation of P&L as it was against none" in line.text
+    assert "cut" not in line.text
+
+
+def test_a_difference_in_the_identity_table_is_not_talked_away(make_result) -> None:
+    result = make_result(6, underlyings=("BTC",))
+    first = result.policies[0]
+    off = replace(first, identity=first.identity.with_columns(difference=pl.lit("0.00000001")))
+    assert off.summary["identity_exact"] is True
+    texts = [line.text for line in verdicts(replace(result, policies=(off,)))]
+    assert "The money identity is BROKEN under: none." in texts
+
+
+def test_a_run_without_anything_says_so(make_result) -> None:
+    result = replace(make_result(2), policies=(), surfaces=pl.DataFrame())
+    assert [line.text for line in verdicts(result)] == ["No surface was fitted in this run."]

@@ -48,6 +48,12 @@ def test_option_exposures_against_revaluation(coin, is_call):
     hour = 1 / 8760
     assert row["theta_usd_per_day"] == pytest.approx((usd(t=tau - hour) - usd(t=tau + hour)) * 12, rel=1e-4)
     assert row["vega_coin_per_vol_point"] == pytest.approx(row["vega_usd_per_vol_point"] / forward, rel=1e-12)
+    assert row["theta_coin_per_day"] == pytest.approx(row["theta_usd_per_day"] / forward, rel=1e-12)
+    v = 1e-3
+    cross = [usd(forward + a * h, vol + b * v) * a * b for a in (1, -1) for b in (1, -1)]
+    assert row["vanna"] == pytest.approx(sum(cross) / (4 * h * v), rel=1e-4)
+    bend = usd(v=vol + v) - 2 * usd() + usd(v=vol - v)
+    assert row["volga"] == pytest.approx(bend / v**2, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["delta_usd", "delta_coin"])

@@ -78,6 +78,22 @@ def test_a_good_surface_passes_and_is_proven(truth_surface: EssviSurface) -> Non
     certificate.require()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Beyond the butterfly cap psi² (1 + |rho|) <= 4 theta, which is not necessary.
+        {"psi": np.array([0.36, 0.40]), "theta": np.array([0.04, 0.06])},
+        # psi grows faster than theta, again sufficient only.
+        {"psi": np.array([0.100, 0.152]), "theta": np.array([0.04, 0.06])},
+    ],
+)
+def test_what_is_not_covered_by_the_conditions_is_not_called_proven(changes: dict[str, np.ndarray]) -> None:
+    certificate = certify(pair(**changes))
+    assert certificate.valid
+    assert not certificate.proven
+    assert certify(pair()).proven
+
+
 def test_flat_vol_passes_with_density_one() -> None:
     certificate = certify(FormulaSurface(lambda k, tau: 0.25 * tau + 0.0 * k, taus=(0.1, 0.5)))
     assert certificate.valid

@@ -28,8 +28,10 @@ def write_text(path: Path, text: str) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as exc:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise ConfigError(
             f"{path}: expected a place to write, found: {exc.strerror or exc}; choose another path"
         ) from exc
+    finally:
+        # Gone already when it was renamed; an interrupt must leave no rubbish either.
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

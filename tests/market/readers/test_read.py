@@ -277,6 +277,15 @@ def test_ticker_sizes_are_in_contracts(tmp_path):
     # One time for the dump, that of its last row: nothing lies ahead of it.
     assert table["ts"].to_list() == [at[1]] * 2
     assert table["ts_event"].to_list() == at.to_list()
+    option = {"strike": 90_000.0, "is_call": True, "underlying_price": 96_740.0, "mark_iv": 0.5}
+    options = pl.DataFrame(futures).with_columns(
+        instrument_name=pl.lit("BTC-16JAN26-90000-C"),
+        open_interest=pl.lit(500.0),
+        **{k: pl.lit(v) for k, v in option.items()},
+    )
+    options.write_parquet(tmp_path / "options.parquet")
+    sizes = read_chains(tmp_path).select("bid_size", "ask_size", "open_interest")
+    assert sizes.rows() == [(1_786.0, 1_393.0, 50.0)] * 2
 
 
 def test_tardis_is_sampled_on_arrival_without_look_ahead(tmp_path):

@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its documented code (see docs/conventions.md)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments, standalone_mode=True)
+        app(arguments, standalone_mode=True, prog_name="ivhedge")
     except IvHedgeError as exc:
         report_error(exc, as_json="--json" in arguments)
         sys.exit(exc.exit_code)

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _MAX_BUCKETS = 70
+_BUCKET_MINUTES = (1, 5, 15, 30, 60, 120, 360, 720, 1440, 2880, 10_080, 43_200)
 
 
 def pnl_usd_chart(result: BacktestResult) -> Chart | None:
@@ -189,7 +190,7 @@ def _bucketed(steps: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     if steps.height <= _MAX_BUCKETS:
         return steps, "step"
     span = (steps["ts"].max() - steps["ts"].min()).total_seconds()  # type: ignore[operator, union-attr]
-    hours = next((h for h in (6, 12, 24, 48, 168) if span / 3600 / h <= _MAX_BUCKETS), 720)
+    minutes = next((m for m in _BUCKET_MINUTES if span / 60 / m <= _MAX_BUCKETS), _BUCKET_MINUTES[-1])
     names = steps.columns[1:]
-    buckets = steps.sort("ts").group_by_dynamic("ts", every=f"{hours}h").agg(pl.col(names).sum())
-    return buckets, fmt.duration(hours * 3600.0) if hours != 24 else "day"
+    buckets = steps.sort("ts").group_by_dynamic("ts", every=f"{minutes}m").agg(pl.col(names).sum())
+    return buckets, fmt.duration(minutes * 60.0) if minutes != 1440 else "day"
