@@ -12,7 +12,7 @@ def assumptions_of(config: ReplayConfig, settlement_sources: Collection[str]) ->
     funding = (
         f"{config.funding_rate_8h:.6%} per 8 h"
         if config.funding_rate_8h is not None
-        else "from the perpetual's premium (median of nine snapshots, ±0.025 % damper)"
+        else "from the perpetual's premium (median of 56 snapshots, ±0.025 % damper)"
     )
     return (
         "every trade takes liquidity: buys at the ask, sells at the bid, with the venue's taker fee",

@@ -30,7 +30,7 @@ def nearest_expiry(options: Sequence[Instrument], tenor_days: float, now_ns: int
     target = now_ns + tenor_days * NS_PER_DAY
     earliest = now_ns + _MIN_SHARE_OF_TENOR * tenor_days * NS_PER_DAY
     listed = {o.expiry_ns for o in options if o.expiry_ns is not None and o.expiry_ns >= earliest}
-    return min(listed, key=lambda expiry: abs(expiry - target)) if listed else None
+    return min(sorted(listed), key=lambda expiry: abs(expiry - target)) if listed else None
 
 
 def choose_legs(
