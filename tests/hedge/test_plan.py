@@ -209,20 +209,21 @@ def filled(book, result):
 
 @pytest.mark.parametrize("limits", [HedgeLimits(), replace(VEGA, vega=()), VEGA])
 def test_a_second_plan_on_the_same_quotes_asks_for_next_to_nothing(limits):
-    first = plan(STRANGLE, limits)
-    second = plan(filled(STRANGLE, first), limits)
+    dear = RiskModel(risk_price=1.0)
+    first = plan(STRANGLE, limits, risk=dear)
+    second = plan(filled(STRANGLE, first), limits, risk=dear)
     assert first.cost_usd > 100.0
     # A lot or two: the first plan's rounding.
     assert second.cost_usd < 0.01 * first.cost_usd
 
 
 def test_risk_is_removed_while_it_is_worth_its_price():
-    result = plan(limits=HedgeLimits())
+    result = plan(limits=HedgeLimits(), risk=RiskModel(risk_price=1.0))
     gain = np.sqrt(result.variance_before) - np.sqrt(result.variance_after)
     assert result.objective_before - result.objective_after == pytest.approx(gain - result.cost_usd, rel=1e-4)
-    dear = plan(limits=HedgeLimits(), risk=RiskModel(risk_price=0.05))
-    assert dear.cost_usd < result.cost_usd
-    assert dear.variance_after > result.variance_after
+    cheap = plan(limits=HedgeLimits(), risk=RiskModel(risk_price=0.05))
+    assert cheap.cost_usd < result.cost_usd
+    assert cheap.variance_after > result.variance_after
 
 
 def test_a_lot_too_coarse_to_be_worth_its_cost_is_not_traded():

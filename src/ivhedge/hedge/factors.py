@@ -37,7 +37,8 @@ class RiskModel:
         Weight of ½·variance against cost, per USD. None = ``risk_price`` divided by the standard deviation
         that the plan leaves: the risk term then is ``risk_price`` times the standard deviation.
     risk_price : float
-        USD paid at most to remove one USD of standard deviation; used when `aversion` is None.
+        USD paid at most to remove one USD of standard deviation; used when `aversion` is None. Per day, 0.1
+        asks of risk what a yearly Sharpe ratio of about 2 pays for it; at 1 a replay trades itself poor.
     horizon_days : float
         Span whose profit is judged.
     spot_vol_days : float
@@ -60,7 +61,7 @@ class RiskModel:
     """
 
     aversion: float | None = None
-    risk_price: float = 1.0
+    risk_price: float = 0.1
     horizon_days: float = 1.0
     spot_vol_days: float = 7.0
     vol_of_vol_30d: float = 0.04

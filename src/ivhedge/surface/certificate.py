@@ -124,6 +124,8 @@ class ArbitrageCertificate:
         """
         if self.valid:
             return
+        if not self.violations:
+            raise ArbitrageError("expected a valid certificate, found an invalid one that names no violation")
         worst = self.violations[0]
         raise ArbitrageError(
             f"expected a surface without arbitrage, found {len(self.violations)} violations, the worst a "
