@@ -99,3 +99,22 @@ def test_the_same_contract_wanted_twice_is_one_position(looks):
     assert double[0].quantity == 2 * single[0].quantity
     opposite = replace(leg, notional_usd=20_000.0)
     assert open_desk(looks[0], replace(once, structures=(leg, opposite))).book.positions == ()
+
+
+def test_the_collateral_counts_as_delta_in_dollars(desk):
+    plan = desk.plan(DAILY, replace(CONFIG, numeraire="usd"))
+    delta = next(factor for factor in plan.factors if factor.name == "delta")
+    own = desk.exposures().total("BTC")["delta_usd"]
+    assert delta.before == pytest.approx(own + 1_000_000 / desk.index, abs=1e-6)
+
+
+def test_the_assumed_half_spread_of_the_run_is_charged(looks):
+    bare = looks[0].futures.with_columns(
+        pl.lit(None, pl.Float64).alias(name) for name in ("bid", "ask", "bid_size", "ask_size")
+    )
+    lopsided = StructureSpec(kind=StructureKind.PUT, tenor_days=14.0, notional_usd=-200_000.0)
+    book = BookSpec(name="puts", venue="aurora", collateral_usd=1.0, structures=(lopsided,))
+    desk = open_desk(replace(looks[0], futures=bare), book)
+    cheap = desk.plan(DAILY, replace(CONFIG, perpetual_half_spread_bps=0.5)).legs[0].cost
+    dear = desk.plan(DAILY, replace(CONFIG, perpetual_half_spread_bps=50.0)).legs[0].cost
+    assert float(dear.fill_price) < float(cheap.fill_price)

@@ -71,6 +71,13 @@ def test_own_contracts_are_no_hedges_and_hedges_do_not_outgrow_the_book():
     assert limits.cap_of(perpetual()) == float("inf")
 
 
+def test_a_hedge_can_be_taken_off_whole_once_the_book_has_expired():
+    spec = PolicySpec(name="p", kind=PolicyKind.DELTA_VEGA)
+    limits = terms_of(spec, (), SEEN, "BTC", "coin").limits
+    assert limits.cap_of(HEDGE) == 4.0
+    assert limits.cap_of(option(45, "75000")) == 0.0
+
+
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [

@@ -94,3 +94,12 @@ def test_a_policy_without_rows_has_empty_series():
     assert series.attribution_usd(nothing).is_empty()
     assert series.pnl_by_currency(nothing).is_empty()
     assert series.step_seconds(nothing) is None
+
+
+def test_a_currency_that_comes_in_later_came_in_from_nothing():
+    late = equity([1.0, -7.0, -3.0], [100.0, 100.0, 100.0], currency="USD").filter(pl.col("ts") > at(0))
+    both = pl.concat([equity([2.0, 2.0, 2.0], [100.0] * 3), late])
+    for numeraire in ("coin", "usd"):
+        assert series.step_pnl(policy(both), numeraire)["pnl_usd"].to_list() == [-7.0, 4.0]
+    summed = series.pnl_by_currency(policy(both)).filter(pl.col("currency") == "USD")
+    assert summed["pnl"].to_list() == [-7.0, -3.0]

@@ -205,6 +205,18 @@ class Account:
         """Positions and cash now."""
         return self.ledger.book(self.name)
 
+    def worth(self) -> Book:
+        """Positions now, and as cash what is there when every future is closed at its mark.
+
+        An inverse future pays its profit in coin, which is exposed to the coin like any other coin held.
+        """
+        equity = self.ledger.equity(self.decimal_marks())
+        return Book(
+            self.name,
+            tuple(self.ledger.positions.values()),
+            tuple(found.cash + found.futures_value for found in equity.values()),
+        )
+
     def decimal_marks(self) -> dict[str, Decimal]:
         """Marks as the ledger takes them."""
         return {key: exact_decimal(mark.price) for key, mark in self._marks.items()}

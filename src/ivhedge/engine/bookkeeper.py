@@ -1,18 +1,30 @@
 """Keeping a book on: opening holdings and structures, and opening structures again once they expire."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ivhedge.core.errors import EmptyData
 from ivhedge.core.instruments import Instrument, Rounding
+from ivhedge.core.money import Money
 from ivhedge.core.units import format_ns
 from ivhedge.engine.board import QuoteBoard
 from ivhedge.engine.spec import BookSpec, HoldingSpec, StructureSpec
 from ivhedge.engine.structures import choose_legs
 from ivhedge.hedge.costs import CostModel
+from ivhedge.ledger import exact_decimal
+from ivhedge.market import instrument_from_name
 
-__all__ = ["BookOrder", "Bookkeeper"]
+__all__ = ["BookOrder", "Bookkeeper", "opening_collateral"]
+
+
+def opening_collateral(spec: BookSpec, underlying: str, index: float) -> Money:
+    """Collateral of one underlying in the settlement currency of the book's venue."""
+    name = f"{underlying}-PERPETUAL"
+    currency = instrument_from_name(spec.venue, name, underlying=underlying).settle_currency
+    amount = spec.collateral_usd / (index if currency.code == underlying else 1.0)
+    return Money.from_exact(exact_decimal(amount), currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +49,8 @@ class Bookkeeper:
     spec: BookSpec
     _live: dict[tuple[int, str], int] = field(default_factory=dict)
     _working: list[BookOrder] = field(default_factory=list)
-    _waiting: dict[int, str] = field(default_factory=dict)
+    _waiting: dict[tuple[int, str], str] = field(default_factory=dict)
+    _seen: set[str] = field(default_factory=set)
     _opened: set[str] = field(default_factory=set)
     _own: dict[str, Instrument] = field(default_factory=dict)
 
@@ -54,7 +67,8 @@ class Bookkeeper:
                 if structure.underlying in (None, underlying):
                     wanted += self._keep_on(number, structure, underlying, options, board)
         self._own |= {order.instrument.key: order.instrument for order in wanted}
-        possible = [(order, _fillable(order, board, costs)) for order in wanted]
+        self._seen |= set(board.snapshots)
+        possible = _fillable(wanted, board, costs)
         self._working = [
             replace(order, contracts=order.contracts - filled)
             for order, filled in possible
@@ -78,7 +92,11 @@ class Bookkeeper:
             "the displayed size was too small"
             for order in self._working
         ]
-        return (*holdings, *self._waiting.values(), *unfilled)
+        absent = sorted({s.underlying for s in self.spec.structures if s.underlying} - self._seen)
+        strangers = [
+            f"structures on {coin} were not opened: the run has no quotes of {coin}" for coin in absent
+        ]
+        return (*holdings, *strangers, *self._waiting.values(), *unfilled)
 
     def require_opened(self) -> None:
         """Refuse a run in which nothing of the book could be opened.
@@ -123,20 +141,30 @@ class Bookkeeper:
         )
         name = f"{structure.tenor_days:g}-day {structure.kind.value} on {underlying}"
         if not legs:
-            self._waiting[number] = (
+            self._waiting[slot] = (
                 f"{name} waited at {format_ns(board.ts_ns)}: no listed contract fits tenor, delta and size"
             )
             return []
         self._live[slot] = max(instrument.expiry_ns or 0 for instrument, _ in legs)
-        self._waiting.pop(number, None)
+        self._waiting.pop(slot, None)
         purpose = "book" if expires_ns is None else "roll"
         return [BookOrder(item, contracts, purpose, name) for item, contracts in legs]
 
 
-def _fillable(order: BookOrder, board: QuoteBoard, costs: CostModel) -> Decimal:
-    instrument, is_buy = order.instrument, order.contracts > 0
-    room = costs.max_fill(instrument, board.quote(instrument), is_buy=is_buy)
-    if room >= abs(order.contracts):
-        return order.contracts
-    size = instrument.round_size(Decimal(repr(room)), Rounding.DOWN)
-    return size if is_buy else -size
+def _fillable(
+    orders: Sequence[BookOrder], board: QuoteBoard, costs: CostModel
+) -> list[tuple[BookOrder, Decimal]]:
+    """Contracts of each order that the displayed sizes allow; orders in one contract share its size."""
+    taken: dict[tuple[str, bool], Decimal] = defaultdict(Decimal)
+    possible = []
+    for order in orders:
+        instrument, is_buy = order.instrument, order.contracts > 0
+        side = (instrument.key, is_buy)
+        displayed = costs.max_fill(instrument, board.quote(instrument), is_buy=is_buy)
+        room = Decimal(repr(displayed)) - taken[side]
+        size = abs(order.contracts)
+        if room < size:
+            size = instrument.round_size(room, Rounding.DOWN)
+        taken[side] += size
+        possible.append((order, size if is_buy else -size))
+    return possible

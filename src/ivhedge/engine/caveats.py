@@ -32,6 +32,10 @@ def warnings_of(
     n_snapshots: int,
     made_up_perpetuals: int,
     failed_fits: Sequence[str],
+    incomplete: Sequence[str],
+    bad_quotes: int,
+    absent_venues: Collection[str],
+    foreign: Collection[str],
     surface_marks: int,
 ) -> tuple[str, ...]:
     """State what went other than asked as plain sentences; empty when nothing did.
@@ -46,6 +50,14 @@ def warnings_of(
         Snapshots whose perpetual was priced at the index.
     failed_fits : sequence of str
         Snapshots without a certified surface.
+    incomplete : sequence of str
+        Snapshots that do not fit the underlyings of the first time.
+    bad_quotes : int
+        Rows with prices that cannot be, or that came twice.
+    absent_venues : collection of str
+        Hedge venues without any quote in the run.
+    foreign : collection of str
+        Currencies of contracts that do not settle in their coin, where risk is counted in coin.
     surface_marks : int
         Largest number of marks, over the policies, that came from the surface.
     """
@@ -59,6 +71,20 @@ def warnings_of(
         found.append(
             f"{len(failed_fits)} snapshots gave no certified surface and were passed over, "
             f"the first: {failed_fits[0]}"
+        )
+    if incomplete:
+        found.append(
+            f"{len(incomplete)} snapshots did not fit the underlyings of the first time and were passed "
+            f"over, the first: {incomplete[0]}"
+        )
+    if bad_quotes:
+        found.append(f"{bad_quotes} rows came twice or with impossible prices; those were taken as missing")
+    if absent_venues:
+        found.append(f"nothing was hedged on {', '.join(sorted(absent_venues))}: the run has no quotes of it")
+    if foreign:
+        found.append(
+            f"contracts settle in {', '.join(sorted(foreign))} while risk is counted in coin: their delta is "
+            "hedged net of their premium, their profit counts in dollars; numeraire 'usd' hedges the latter"
         )
     if surface_marks:
         found.append(f"up to {surface_marks} marks came from the surface, because the record had none")

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ivhedge.core.errors import ConfigError
+from ivhedge.core.instruments import InstrumentKind
 from ivhedge.core.types import FloatArray
 from ivhedge.engine.board import QuoteBoard, with_perpetual
-from ivhedge.engine.bookkeeper import Bookkeeper
+from ivhedge.engine.bookkeeper import Bookkeeper, opening_collateral
 from ivhedge.engine.hedger import MIN_HEDGE_TENOR_DAYS
+from ivhedge.engine.intake import usable_quotes
 from ivhedge.engine.policies import allowed_kinds, terms_of
 from ivhedge.engine.spec import BookSpec, PolicyKind, PolicySpec, ReplayConfig
 from ivhedge.hedge import (
@@ -106,7 +108,13 @@ class Desk:
         venues = config.hedge_venues or (self.spec.venue,)
         seen = self.exposures()
         terms = terms_of(policy, self.book.positions, seen, self.underlying, config.numeraire)
-        costs = CostModel(fees={venue: load_fees(venue) for venue in venues})
+        costs = CostModel(
+            fees={venue: load_fees(venue) for venue in venues},
+            half_spread_bps={
+                InstrumentKind.PERPETUAL: config.perpetual_half_spread_bps,
+                InstrumentKind.FUTURE: config.future_half_spread_bps,
+            },
+        )
         rules = InstrumentRules(
             venues=venues, kinds=allowed_kinds(policy), min_tenor_days=MIN_HEDGE_TENOR_DAYS
         )
@@ -131,14 +139,17 @@ def open_desk(snapshot: MarketSnapshot, spec: BookSpec) -> Desk:
     EmptyData
         If nothing of the book is quoted.
     """
-    completed, _ = with_perpetual(snapshot, spec.venue)
-    fit = fit_surface(completed.chain, futures=completed.futures)
+    raw, _ = with_perpetual(snapshot, spec.venue)
+    fit = fit_surface(raw.chain, futures=raw.futures)
+    completed, _ = usable_quotes(raw)
     board = QuoteBoard.of([completed], {completed.underlying: fit.published()})
     keeper = Bookkeeper(spec)
     costs = CostModel(fees={spec.venue: load_fees(spec.venue)})
     orders = keeper.orders(board, costs)
     keeper.require_opened()
-    book = Book(spec.name, _net([Position(order.instrument, order.contracts) for order in orders]))
+    positions = _net([Position(order.instrument, order.contracts) for order in orders])
+    collateral = opening_collateral(spec, completed.underlying, completed.index)
+    book = Book(spec.name, positions, (collateral,))
     return Desk(spec=spec, snapshot=completed, fit=fit, book=book, warnings=keeper.left_over())
 
 

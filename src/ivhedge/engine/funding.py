@@ -47,6 +47,12 @@ class FundingRates:
     def __init__(self, constant: float | None = None) -> None:
         self._constant = constant
         self._premiums: deque[float] = deque(maxlen=_WINDOW)
+        self._last = 0.0
+
+    @property
+    def last_8h(self) -> float:
+        """Rate of the last look, decimal per 8 hours: what holds while the venue is silent."""
+        return self._last
 
     def rate_8h(self, recorded: float | None, mark: float, index: float) -> float:
         """Rate that applies at a snapshot, decimal per 8 hours.
@@ -60,5 +66,9 @@ class FundingRates:
             raise DataError(f"funding: expected positive mark and index, found {mark} and {index}")
         self._premiums.append(mark / index - 1.0)
         if recorded is not None and math.isfinite(recorded):
-            return recorded
-        return self._constant if self._constant is not None else premium_rate(median(self._premiums))
+            self._last = recorded
+        elif self._constant is not None:
+            self._last = self._constant
+        else:
+            self._last = premium_rate(median(self._premiums))
+        return self._last

@@ -83,7 +83,7 @@ class Hedger:
         board: QuoteBoard,
         underlying: str,
     ) -> HedgePlan:
-        book = account.book()
+        book = account.worth() if self.config.numeraire == "usd" else account.book()
         own = [
             position
             for position in book.positions

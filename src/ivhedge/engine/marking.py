@@ -23,6 +23,10 @@ from ivhedge.surface.base import VolSurface
 
 __all__ = ["LegMark", "attribute_legs", "mark_legs", "settled_mark"]
 
+# The ledger takes no price of 0, which mostly means a missing one; an option far from the money before its
+# expiry can be worth less than a float can tell.
+_LEAST_PRICE = 1e-15
+
 
 @dataclass(frozen=True, slots=True)
 class LegMark:
@@ -91,7 +95,7 @@ def _mark_options(options: Sequence[Instrument], board: QuoteBoard) -> dict[str,
     recorded = np.array([np.nan if r is None or r.mark is None else r.mark for r in rows])
     missing = ~np.isfinite(recorded)
     # Ten significant digits: what the ledger gets as a Decimal is the very number that is attributed.
-    price = np.array([float(f"{p:.10g}") for p in np.where(missing, fair, recorded)])
+    price = np.array([float(f"{max(p, _LEAST_PRICE):.10g}") for p in np.where(missing, fair, recorded)])
     marks = mark_options(price, forward, strike, tau, is_call, is_coin, surface_vol)
     return {
         o.key: LegMark(

@@ -69,14 +69,21 @@ def terms_of(
         vega_bands = tuple(
             TenorBand(b.min_days, b.max_days, Band.around(half_width)) for b in policy.vega_buckets
         )
-    # No plan trades more of one option than the book holds of all: hedges must not outgrow the book.
+    # No plan trades more of one option than the book holds of all: hedges must not outgrow the book. A hedge
+    # that is on can always be taken off whole, also when the book has expired.
     most = sum((abs(p.quantity) for p in own), Decimal(0))
+    legs = exposures.priced
+    held = {
+        item.key: max(most, abs(Decimal(repr(float(contracts)))))
+        for item, contracts in zip(legs.instruments, legs.quantity, strict=True)
+        if item.is_option and item.underlying == underlying
+    }
     limits = HedgeLimits(
         numeraire=Numeraire(numeraire),
         delta=delta_band,
         vega=vega_bands,
         allowed_kinds=allowed_kinds(policy),
-        max_contracts={**dict.fromkeys(keys, Decimal(0)), InstrumentKind.OPTION.value: most},
+        max_contracts=held | dict.fromkeys(keys, Decimal(0)) | {InstrumentKind.OPTION.value: most},
     )
     watched: Mapping[str, Band] = {"delta": delta_band}
     if vega_bands:

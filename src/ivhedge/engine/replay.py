@@ -20,15 +20,15 @@ from ivhedge.core.errors import (
     EmptyData,
 )
 from ivhedge.core.instruments import InstrumentKind
-from ivhedge.core.money import Money
 from ivhedge.core.units import format_ns
 from ivhedge.engine.account import Account, SettlementLookup
-from ivhedge.engine.board import QuoteBoard, with_perpetual
-from ivhedge.engine.bookkeeper import Bookkeeper
+from ivhedge.engine.board import QuoteBoard
+from ivhedge.engine.bookkeeper import Bookkeeper, opening_collateral
 from ivhedge.engine.caveats import assumptions_of, warnings_of
 from ivhedge.engine.diagnostics import FitRecorder
 from ivhedge.engine.funding import FundingRates
 from ivhedge.engine.hedger import Hedger
+from ivhedge.engine.intake import Intake
 from ivhedge.engine.outcome import build_result
 from ivhedge.engine.result import BacktestResult
 from ivhedge.engine.settlement import SettlementPrices
@@ -36,15 +36,15 @@ from ivhedge.engine.spec import BookSpec, PolicySpec, ReplayConfig
 from ivhedge.hedge import (
     CostModel,
 )
-from ivhedge.ledger import exact_decimal, load_fees
-from ivhedge.market import MarketSnapshot, instrument_from_name
+from ivhedge.ledger import load_fees
+from ivhedge.market import MarketSnapshot
 from ivhedge.risk import exposures
 from ivhedge.surface import SurfaceFit, fit_surface
 
 __all__ = ["replay"]
 
 Progress = Callable[[int], None]
-_MAX_FAILED_FITS = 0.1
+_MAX_PASSED_OVER = 0.1
 
 
 def replay(
@@ -85,6 +85,8 @@ def replay(
         If there is no policy, or a venue is unknown.
     CalibrationError
         If more than a tenth of the snapshots gives no certified surface.
+    DataError
+        If more than a tenth of the snapshots does not fit the underlyings of the first time.
     LedgerError
         If the money does not add up.
     """
@@ -108,6 +110,7 @@ class _Run:
     config: ReplayConfig
     settlements: SettlementPrices
     accounts: dict[str, Account] = field(default_factory=dict)
+    intake: Intake = field(init=False)
     keeper: Bookkeeper = field(init=False)
     costs: CostModel = field(init=False)
     hedger: Hedger = field(init=False)
@@ -115,13 +118,13 @@ class _Run:
     rates: dict[str, FundingRates] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     sources: set[str] = field(default_factory=set)
-    made_up_perpetuals: int = 0
     failed_fits: list[str] = field(default_factory=list)
     n_snapshots: int = 0
     first_ns: int | None = None
     previous: QuoteBoard | None = None
 
     def __post_init__(self) -> None:
+        self.intake = Intake(self.book.venue)
         self.keeper = Bookkeeper(self.book)
         venues = {self.book.venue, *self.config.hedge_venues}
         self.costs = CostModel(
@@ -140,13 +143,13 @@ class _Run:
     def step(self, members: Sequence[MarketSnapshot]) -> None:
         """Take the accounts through one time."""
         self.n_snapshots += len(members)
-        completed = [self._with_perpetual(snapshot) for snapshot in members]
+        completed = self.intake.take(members)
         with self._timed("surface"):
             fits = {s.underlying: fit for s in completed if (fit := self._fit(s)) is not None}
-        usable = [s for s in completed if s.underlying in fits]
-        if not usable or (self.previous is not None and len(usable) < len(self.previous.snapshots)):
+        if len(fits) < len(self.intake.underlyings):
             return  # without every surface of the book nothing is marked or traded at this time
         with self._timed("board"):
+            usable = [self.intake.mend(snapshot) for snapshot in completed]
             board = QuoteBoard.of(usable, {name: fit.published() for name, fit in fits.items()})
             funding = self._funding(board)
             lookup = self._settlement_prices(board)
@@ -162,11 +165,7 @@ class _Run:
             for account in self.accounts.values():
                 self._record(account, board)
         self.previous = board
-
-    def _with_perpetual(self, snapshot: MarketSnapshot) -> MarketSnapshot:
-        completed, made_up = with_perpetual(snapshot, self.book.venue)
-        self.made_up_perpetuals += made_up
-        return completed
+        self.intake.forget()
 
     def _fit(self, snapshot: MarketSnapshot) -> SurfaceFit | None:
         try:
@@ -183,12 +182,7 @@ class _Run:
             return
         self.first_ns = board.ts_ns
         for underlying in board.snapshots:
-            venue_currency = instrument_from_name(
-                self.book.venue, f"{underlying}-PERPETUAL", underlying=underlying
-            ).settle_currency
-            coin = venue_currency.code == underlying
-            amount = self.book.collateral_usd / (board.index(underlying) if coin else 1.0)
-            money = Money.from_exact(exact_decimal(amount), venue_currency)
+            money = opening_collateral(self.book, underlying, board.index(underlying))
             if money.units > 0:
                 for account in self.accounts.values():
                     account.deposit(board.ts_ns, money)
@@ -206,7 +200,8 @@ class _Run:
                 rates = self.rates.setdefault(key, FundingRates(self.config.funding_rate_8h))
                 mark = row.mark if row.mark is not None else index
                 found[key] = rates.rate_8h(row.funding_8h, mark, index)
-        return found
+        silent = {key: rates.last_8h for key, rates in self.rates.items()}
+        return silent | found
 
     def _settlement_prices(self, board: QuoteBoard) -> SettlementLookup:
         expired: dict[tuple[str, int], tuple[float, str]] = {}
@@ -215,8 +210,7 @@ class _Run:
         for account in self.accounts.values():
             for position in account.ledger.expired(board.ts_ns):
                 coin, expiry_ns = position.instrument.underlying, position.instrument.expiry_ns or 0
-                before = (self.previous.ts_ns, self.previous.index(coin))
-                after = (board.ts_ns, board.index(coin))
+                before, after = self.intake.looks_around(coin, expiry_ns)
                 expired[(coin, expiry_ns)] = self.settlements.price(coin, expiry_ns, before, after)
         self.sources |= {source for _, source in expired.values()}
         return SettlementLookup(expired)
@@ -231,13 +225,18 @@ class _Run:
         seen = exposures(account.book(), board.surfaces, ts_ns=board.ts_ns)
         account.record(board, equity, seen)
 
+    def _settles_in(self) -> frozenset[str]:
+        rows = (row for account in self.accounts.values() for row in account.trades)
+        return frozenset(str(row["currency"]) for row in rows)
+
     # -- the end -----------------------------------------------------------------------------------------
 
     def finish(self, seed: int | None) -> BacktestResult:
         """Prove the money and assemble the result."""
         if self.n_snapshots == 0:
             raise EmptyData("expected snapshots to replay, found none; widen the window")
-        if len(self.failed_fits) > _MAX_FAILED_FITS * self.n_snapshots or self.previous is None:
+        self.intake.require_complete(_MAX_PASSED_OVER * self.n_snapshots)
+        if len(self.failed_fits) > _MAX_PASSED_OVER * self.n_snapshots or self.previous is None:
             raise CalibrationError(
                 f"{len(self.failed_fits)} of {self.n_snapshots} snapshots gave no certified surface, "
                 f"the first: {self.failed_fits[0] if self.failed_fits else 'none'}; check the quotes"
@@ -258,8 +257,14 @@ class _Run:
                 self.book,
                 left_over=self.keeper.left_over(),
                 n_snapshots=self.n_snapshots,
-                made_up_perpetuals=self.made_up_perpetuals,
+                made_up_perpetuals=self.intake.made_up_perpetuals,
                 failed_fits=self.failed_fits,
+                incomplete=self.intake.incomplete,
+                bad_quotes=self.intake.bad_quotes,
+                absent_venues=set(self.hedger.venues) - self.intake.quoted_venues,
+                foreign=self._settles_in() - self.intake.underlyings
+                if self.config.numeraire == "coin"
+                else (),
                 surface_marks=max(account.surface_marks for account in self.accounts.values()),
             ),
             seed=seed,

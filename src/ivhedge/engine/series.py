@@ -32,6 +32,12 @@ def _usd_rate() -> pl.Expr:
     return pl.when(pl.col("currency").is_in(sorted(USD_LIKE))).then(pl.lit(1.0)).otherwise(pl.col("index"))
 
 
+def _change(column: str) -> pl.Expr:
+    # A currency that comes in later, by a trade on another venue, came in from nothing; null at the opening.
+    opening = pl.when(pl.col("ts") > pl.col("ts").min()).then(pl.lit(0.0))
+    return pl.col(column) - pl.col(column).shift().over(_KEYS).fill_null(opening)
+
+
 def currencies(policies: tuple[PolicyResult, ...]) -> list[str]:
     """Settlement currencies of the policies' books, sorted."""
     found = {code for policy in policies for code in policy.equity["currency"].unique().to_list()}
@@ -46,11 +52,7 @@ def step_pnl(policy: PolicyResult, numeraire: str) -> pl.DataFrame:
     pl.DataFrame
         ``ts, pnl_usd``, ascending, without the first time (nothing was earned yet).
     """
-    change = (
-        pl.col("equity").diff().over(_KEYS) * _usd_rate()
-        if numeraire == "coin"
-        else pl.col("equity_usd").diff().over(_KEYS)
-    )
+    change = _change("equity") * _usd_rate() if numeraire == "coin" else _change("equity_usd")
     steps = policy.equity.sort("ts").select("ts", change.alias("pnl_usd")).drop_nulls("pnl_usd")
     return steps.group_by("ts").agg(pl.col("pnl_usd").sum()).sort("ts")
 
@@ -69,7 +71,7 @@ def pnl_usd(policy: PolicyResult, numeraire: str) -> pl.DataFrame:
 
 def pnl_by_currency(policy: PolicyResult) -> pl.DataFrame:
     """Cumulative P&L in each settlement currency, ``ts, currency, pnl``, starting at 0."""
-    change = pl.col("equity").diff().over(_KEYS).fill_null(0.0)
+    change = _change("equity").fill_null(0.0)
     steps = policy.equity.sort("ts").select("ts", "currency", change.alias("pnl"))
     summed = steps.group_by("ts", "currency").agg(pl.col("pnl").sum()).sort("currency", "ts")
     return summed.with_columns(pl.col("pnl").cum_sum().over("currency"))
