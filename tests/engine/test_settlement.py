@@ -17,6 +17,13 @@ def test_a_known_price_wins_over_interpolation():
     assert prices.price("BTC", EXPIRY, (EXPIRY - 1, 1.0), (EXPIRY + 1, 2.0)) == (90_500.0, "venue")
 
 
+@pytest.mark.parametrize("known", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_known_price_that_is_no_price_is_refused(known):
+    prices = SettlementPrices({("BTC", EXPIRY): known}, "venue")
+    with pytest.raises(MissingPrice, match="expected a positive price"):
+        prices.price("BTC", EXPIRY, (EXPIRY - 1, 1.0), (EXPIRY + 1, 2.0))
+
+
 @given(st.floats(0, 1), st.floats(10, 1e6), st.floats(10, 1e6))
 def test_interpolation_stays_between_its_ends(share, low, high):
     start = EXPIRY - round(share * 6 * NS_PER_HOUR)

@@ -225,9 +225,11 @@ class _Run:
         seen = exposures(account.book(), board.surfaces, ts_ns=board.ts_ns)
         account.record(board, equity, seen)
 
-    def _settles_in(self) -> frozenset[str]:
+    def _foreign_currencies(self) -> frozenset[str]:
+        if self.config.numeraire == "usd":
+            return frozenset()
         rows = (row for account in self.accounts.values() for row in account.trades)
-        return frozenset(str(row["currency"]) for row in rows)
+        return frozenset(str(row["currency"]) for row in rows) - self.intake.underlyings
 
     # -- the end -----------------------------------------------------------------------------------------
 
@@ -262,9 +264,7 @@ class _Run:
                 incomplete=self.intake.incomplete,
                 bad_quotes=self.intake.bad_quotes,
                 absent_venues=set(self.hedger.venues) - self.intake.quoted_venues,
-                foreign=self._settles_in() - self.intake.underlyings
-                if self.config.numeraire == "coin"
-                else (),
+                foreign=self._foreign_currencies(),
                 surface_marks=max(account.surface_marks for account in self.accounts.values()),
             ),
             seed=seed,

@@ -79,10 +79,15 @@ class SettlementPrices:
         Raises
         ------
         MissingPrice
-            If the snapshots do not enclose the expiry and no price is known.
+            If the snapshots do not enclose the expiry and no price is known, or the known one is no price.
         """
         known = self.known.get((underlying, expiry_ns))
         if known is not None:
+            if not (math.isfinite(known) and known > 0.0):
+                raise MissingPrice(
+                    f"settlement price of {underlying} at {format_ns(expiry_ns)}: expected a positive price, "
+                    f"found {known} in {self.source}; mend that row or leave it out"
+                )
             return known, self.source
         (start, low), (end, high) = before, after
         if not start <= expiry_ns <= end or low <= 0 or high <= 0:
