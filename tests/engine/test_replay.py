@@ -6,10 +6,18 @@ import polars as pl
 import pytest
 
 from ivhedge.core.errors import CalibrationError, ConfigError, EmptyData
-from ivhedge.core.units import NS_PER_DAY
-from ivhedge.engine import BookSpec, HoldingSpec, StructureKind, StructureSpec, replay
+from ivhedge.core.units import NS_PER_DAY, parse_time
+from ivhedge.engine import (
+    BookSpec,
+    HoldingSpec,
+    SettlementPrices,
+    StructureKind,
+    StructureSpec,
+    replay,
+)
 from ivhedge.engine.result import ATTRIBUTION_TERMS
 from ivhedge.market import MarketSnapshot, read_chains, read_futures, snapshots
+from ivhedge.market.simulator import BTC, SimulationConfig, simulate_market
 
 NAMES = ("none", "delta daily", "delta band", "delta + vega")
 
@@ -151,6 +159,23 @@ def test_structures_roll_once_they_have_settled(looks, settlements, setting):
     assert found.journal.filter(pl.col("event") == "settlement").height >= 2
     assert "settlement prices of the record" in " ".join(result.assumptions)
     assert found.identity["difference"].to_list() == ["0"]
+
+
+def test_delivery_fees_of_a_friday_expiry_are_charged_and_attributed(setting):
+    config = SimulationConfig(start_ns=parse_time("2026-01-08T00:00Z"), n_snapshots=7, assets=(BTC,))
+    market = simulate_market(config, np.random.default_rng(5))
+    straddle = StructureSpec(kind=StructureKind.STRADDLE, tenor_days=1.3, notional_usd=-90_000.0, rolls=False)
+    book = BookSpec(name="weekly", venue="aurora", collateral_usd=500_000.0, structures=(straddle,))
+    settled = SettlementPrices.from_table(market.settlements)
+    found = replay(
+        market.snapshots(), book, setting.policies[:1], setting.config, settlements=settled
+    ).policies[0]
+    assert {name.split("-")[1] for name in found.trades["instrument"]} == {"9JAN26"}
+    delivery = -float(found.attribution["fees"].sum()) - float(found.trades["fee"].sum())
+    assert delivery > 0.0
+    assert found.attribution["total"].sum() == pytest.approx(
+        found.equity["equity"][-1] - found.equity["equity"][0], abs=2e-8
+    )
 
 
 def test_a_holding_that_never_quotes_is_reported(looks, setting):
