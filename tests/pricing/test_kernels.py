@@ -9,17 +9,12 @@ import numpy as np
 import pytest
 
 from ivhedge.pricing import GREEK_NAMES, IvStatus, black76_greeks, black76_price, implied_vol, warmup
+from ivhedge.pricing._elementary import erfcx_pair, exp_negative, log_ratio, normal_cdf
+from ivhedge.pricing._greeks_numba import fill_greek
 from ivhedge.pricing._greeks_numpy import greeks_numpy
 from ivhedge.pricing._implied_vol_numpy import implied_vol_numpy
-from ivhedge.pricing._numba_kernels import (
-    erfcx_pair,
-    exp_negative,
-    fill_greek,
-    log_ratio,
-    normal_cdf,
-    price_kernel,
-)
 from ivhedge.pricing._numpy_kernels import black76_price_numpy
+from ivhedge.pricing._price_numba import price_kernel
 from ivhedge.pricing.jit import _LazyKernel, jit_available
 
 pytestmark = pytest.mark.skipif(not jit_available(), reason="numba is absent or disabled")
@@ -126,7 +121,7 @@ def test_kernels_use_vector_instructions(name, packed_at_least):
 @pytest.fixture
 def plain_kernels(monkeypatch):
     """Run the kernels' own Python text, so that it can be debugged and measured by coverage."""
-    for name in ("_polynomials", "_numba_kernels", "_implied_vol_numba"):
+    for name in ("_polynomials", "_elementary", "_price_numba", "_greeks_numba", "_implied_vol_numba"):
         module = importlib.import_module(f"ivhedge.pricing.{name}")
         for value in vars(module).values():
             if isinstance(value, _LazyKernel):

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from ivhedge.core.types import FloatArray, StatusArray
+from ivhedge.pricing._elementary import erfcx_pair, log_ratio
 from ivhedge.pricing._implied_vol_numpy import HALF_LOG_TWO_PI, LAST_STEP, MAX_STEPS, SQRT_PI_HALF, VOL_MIN
-from ivhedge.pricing._numba_kernels import erfcx_pair, log_ratio
 from ivhedge.pricing._numpy_kernels import LOWER_Y, PRICE_MAX, PRICE_MIN, SQRT_HALF
 from ivhedge.pricing.jit import njit
 from ivhedge.pricing.status import IvStatus

@@ -54,7 +54,7 @@ def black76_price(
         forward=forward, strike=strike, tau=tau, vol=vol, sign=signs(is_call)
     )
     if jit_available():
-        from ivhedge.pricing._numba_kernels import price_kernel
+        from ivhedge.pricing._price_numba import price_kernel
 
         out = np.empty(f.size)
         price_kernel(f, k, years, v, sign, out)

@@ -66,7 +66,7 @@ def black76_greeks(
 
 
 def _compiled_greeks(flat: list[FloatArray], names: Sequence[str]) -> list[FloatArray]:
-    from ivhedge.pricing._numba_kernels import greeks_kernel
+    from ivhedge.pricing._greeks_numba import greeks_kernel
 
     forward, strike, tau, vol, sign = flat
     codes = np.array([GREEK_NAMES.index(name) for name in names], dtype=np.int64)
