@@ -20,7 +20,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., object])
 
 IN_FLOATS = "Array(float64, 1, 'C', True)"
-"""Type of an input of floats in a signature: contiguous, and read-only so that any array of the caller fits."""
+"""Type of a float input in a signature: contiguous, and read-only so that any array of the caller fits."""
 IN_BOOLS = "Array(boolean, 1, 'C', True)"
 
 
