@@ -42,7 +42,7 @@ class _LazyKernel(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], signature: str | None, options: dict[str, Any]) -> None:
         self.py_func = function
-        self._signature = [] if signature is None else [signature]
+        self._signature: Any = signature
         self._options = options
         self._compiled: Callable[P, R] | None = None
         update_wrapper(self, function)
@@ -63,10 +63,10 @@ class _LazyKernel(Generic[P, R]):
 
         function = _with_compiled_globals(self.py_func)
         try:
-            compiled = numba.njit(*self._signature, cache=cache, **self._options)(function)
+            compiled = numba.njit(self._signature, cache=cache, **self._options)(function)
         except RuntimeError:
             # No writable place for the cache (read-only installation, no home directory).
-            compiled = numba.njit(*self._signature, **self._options)(function)
+            compiled = numba.njit(self._signature, **self._options)(function)
         return cast("Callable[P, R]", compiled)
 
 
