@@ -30,6 +30,20 @@ def test_relative_accuracy_against_fifty_digits(backend, exact, total_vol, sign)
             assert abs(got / want - 1) <= 8 * EPS * (1 + h * h), (forward, h)
 
 
+@pytest.mark.parametrize("vol", [0.05, 0.6, 5.0])
+@pytest.mark.parametrize("tau", [1 / 8760, 0.1, 2.0])
+def test_far_wings_keep_thirteen_digits(backend, exact, tau, vol):
+    # 34 deviations away a price is 1e-250; one rounding of ln(F/K) or of the total vol would cost 1e-13.
+    for h in np.linspace(-34.0, 34.0, 41):
+        for forward in (0.21, 95_123.4):
+            strike = float(forward * np.exp(h * vol * np.sqrt(tau)))
+            if not 1e-140 < strike < 1e140:
+                continue
+            got = float(black76_price(forward, strike, tau, vol, h > 0))
+            want = exact.price(forward, strike, tau, vol, 1 if h > 0 else -1)
+            assert want < 1e-250 or abs(got / want - 1) <= 1e-13, (forward, h)
+
+
 @settings(deadline=None)
 @given(
     forward=st.floats(1e-3, 1e6),

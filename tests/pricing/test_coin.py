@@ -16,13 +16,14 @@ POINTS = [
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_coin_greeks_are_derivatives_of_value_over_forward(backend, exact, point, sign):
-    def coin(forward, tau, vol):
-        return exact.price(forward, point[1], tau, vol, sign) / forward
+    def coin(forward, tau, vol, strike):
+        return exact.price(forward, strike, tau, vol, sign) / forward
 
-    at = tuple(map(mp.mpf, (point[0], point[2], point[3])))
+    at = tuple(map(mp.mpf, (point[0], point[2], point[3], point[1])))
     forward = at[0]
 
-    def derivative(*orders):
+    def derivative(by_forward, by_tau, by_vol, by_strike=0):
+        orders = by_forward, by_tau, by_vol, by_strike
         return mp.diff(coin, at, orders, relative=True, h=mp.mpf(10) ** -12)
 
     delta = forward * derivative(1, 0, 0)
@@ -36,11 +37,41 @@ def test_coin_greeks_are_derivatives_of_value_over_forward(backend, exact, point
         "volga_coin": derivative(0, 0, 2),
         "c_F": derivative(1, 0, 0),
         "c_FF": derivative(2, 0, 0),
+        "c_FFF": derivative(3, 0, 0),
+        "charm_coin": -derivative(1, 1, 0),
+        "veta_coin": -derivative(0, 1, 1),
+        "zomma_coin": derivative(2, 0, 1),
+        "color_coin": -derivative(2, 1, 0),
+        "ultima_coin": derivative(0, 0, 3),
+        "dvanna_dvol_coin": derivative(1, 0, 2),
+        "dvanna_dt_coin": -derivative(1, 1, 1),
+        "dvolga_dt_coin": -derivative(0, 1, 2),
+        "dual_delta_coin": derivative(0, 0, 0, 1),
+        "dual_gamma_coin": derivative(0, 0, 0, 2),
+        "dual_vanna_coin": derivative(0, 0, 1, 1),
+        "dual_charm_coin": -derivative(0, 1, 0, 1),
     }
     got = coin_greeks(*point, sign > 0)
     assert set(got) == set(want) == set(COIN_GREEK_NAMES)
     for name, value in want.items():
-        assert float(abs(got[name] / value - 1)) < 1e-10, name
+        assert float(abs(got[name] / value - 1)) < 1e-11, name
+
+
+@pytest.mark.parametrize(("tau", "vol"), [(0.0, 0.5), (0.5, 0.0)])
+def test_limits_at_zero_total_vol(backend, tau, vol):
+    coin = coin_greeks(100.0, [80.0, 100.0, 125.0], tau, vol, True)
+    known = {
+        "price_coin": [0.2, 0.0, 0.0],
+        "delta_coin": [0.8, 0.5, 0.0],
+        "gamma_coin_1pct": [-0.008, np.nan, 0.0],
+        "vega_coin": [0.0, np.sqrt(tau / (2 * np.pi)), 0.0],
+        "c_F": [8e-3, 5e-3, 0.0],
+        "c_FF": [-1.6e-4, np.nan, 0.0],
+        "c_FFF": [4.8e-6, np.nan, 0.0],
+        "dual_delta_coin": [-0.01, -0.005, 0.0],
+    }
+    for name, values in coin.items():
+        np.testing.assert_allclose(values, known.get(name, [0.0, np.nan, 0.0]), rtol=1e-14, err_msg=name)
 
 
 def test_delta_coin_is_the_premium_adjusted_delta(backend):

@@ -4,9 +4,11 @@ import pytest
 
 from ivhedge.core.errors import ConfigError
 from ivhedge.pricing import (
+    COIN_GREEK_NAMES,
     GREEK_NAMES,
     black76_greeks,
     black76_price,
+    coin_greeks,
     gamma_1pct,
     theta_per_day,
     vega_per_vol_point,
@@ -37,6 +39,28 @@ ORDERS = {
     "ultima": ((0, 0, 0, 3), 1),
     "dual_delta": ((0, 1, 0, 0), 1),
     "dual_gamma": ((0, 2, 0, 0), 1),
+    "dvanna_dvol": ((1, 0, 0, 2), 1),
+    "dvanna_dt": ((1, 0, 1, 1), -1),
+    "dvolga_dt": ((0, 0, 1, 2), -1),
+    "dual_vanna": ((0, 1, 0, 1), 1),
+    "dual_charm": ((0, 1, 1, 0), -1),
+}
+# Polynomials in d1, d2 with a zero: there the error is relative to the sum of the absolute terms, with
+# |ln(F/K)|/s + s/2 in the place of |d1| and |d2|, which cancel as well.
+POLYNOMIALS = {
+    "vanna": (lambda d1, d2, s: d2, lambda d, s: d),
+    "volga": (lambda d1, d2, s: d1 * d2, lambda d, s: d**2),
+    "charm": (lambda d1, d2, s: d2, lambda d, s: d),
+    "veta": (lambda d1, d2, s: 1 + d1 * d2, lambda d, s: 1 + d**2),
+    "speed": (lambda d1, d2, s: d1 / s + 1, lambda d, s: d / s + 1),
+    "zomma": (lambda d1, d2, s: d1 * d2 - 1, lambda d, s: d**2 + 1),
+    "color": (lambda d1, d2, s: 1 - d1 * d2, lambda d, s: d**2 + 1),
+    "ultima": (lambda d1, d2, s: d1 * d2 * (1 - d1 * d2) + d1**2 + d2**2, lambda d, s: 3 * d**2 + d**4),
+    "dvanna_dvol": (lambda d1, d2, s: d1 + d2 - d1 * d2**2, lambda d, s: 2 * d + d**3),
+    "dvanna_dt": (lambda d1, d2, s: d1 * (d2**2 - 1), lambda d, s: d**3 + d),
+    "dvolga_dt": (lambda d1, d2, s: d1**2 + d2**2 - d1 * d2 * (1 + d1 * d2), lambda d, s: 3 * d**2 + d**4),
+    "dual_vanna": (lambda d1, d2, s: d1, lambda d, s: d),
+    "dual_charm": (lambda d1, d2, s: d1, lambda d, s: d),
 }
 
 
@@ -60,6 +84,76 @@ def test_every_greek_is_the_derivative_it_says(backend, exact, point, sign):
         )
         assert float(abs(greeks[name] / want - 1)) < 1e-10, name
     assert float(greeks["rho"]) == pytest.approx(-point[2] * float(greeks["price"]), rel=1e-15)
+
+
+@pytest.mark.parametrize("vol", [0.05, 0.6, 5.0])
+@pytest.mark.parametrize("tau", [1 / 8760, 0.1, 2.0])
+def test_accuracy_over_a_broad_grid(backend, exact, tau, vol):
+    for z, sign in ((-8.0, 1), (-2.5, -1), (-0.3, 1), (0.0, -1), (1.1, 1), (8.0, -1), (8.0, 1)):
+        point = (3300.0, float(3300.0 * np.exp(z * vol * np.sqrt(tau))), tau, vol)
+        forward, strike, years, v = map(mp.mpf, point)
+        s = v * mp.sqrt(years)
+        x = mp.log(forward / strike) / s
+        greeks = black76_greeks(*point, sign > 0)
+        for name, (orders, direction) in ORDERS.items():
+            # In relative changes of each input, as their sizes differ by many orders.
+            inputs = (forward, strike, years, v)
+
+            def price(*changes, inputs=inputs, sign=sign):
+                return exact.price(
+                    *(x * (1 + change) for x, change in zip(inputs, changes, strict=True)), sign
+                )
+
+            want = direction * mp.diff(price, (0, 0, 0, 0), orders, h=mp.mpf(10) ** -12 * min(s, 1))
+            want /= mp.fprod(at**order for at, order in zip(inputs, orders, strict=True))
+            scale = abs(want)
+            if name in POLYNOMIALS:
+                value, absolute = POLYNOMIALS[name]
+                front = mp.npdf(x + s / 2) / mp.npdf(0)
+                cancels = abs(value(x + s / 2, x - s / 2, s))
+                scale = scale * absolute(abs(x) + s / 2, s) / cancels if cancels > 0 else front
+            assert float(abs(greeks[name] - want)) <= 1e-11 * float(scale), (name, z)
+
+
+@pytest.mark.parametrize("at", [512, 1024, 3 * 512])
+def test_results_do_not_depend_on_the_cut_into_parts(at):
+    rng = np.random.default_rng(3)
+    n = 2100
+    forward, vol = np.exp(rng.normal(4.0, 1.0, n)), rng.uniform(0.05, 3.0, n)
+    strike, is_call = forward * np.exp(rng.normal(0.0, 3.0, n) * vol * 0.4), rng.random(n) < 0.5
+    vol[::50], forward[::71] = 0.0, -1.0
+    whole = black76_greeks(forward, strike, 0.16, vol, is_call)
+    whole["price_alone"] = black76_price(forward, strike, 0.16, vol, is_call)
+    for part in (slice(0, at), slice(at, n)):
+        columns = forward[part], strike[part], 0.16, vol[part], is_call[part]
+        cut = {**black76_greeks(*columns), "price_alone": black76_price(*columns)}
+        for name, values in cut.items():
+            np.testing.assert_array_equal(values, whole[name][part], err_msg=name)
+
+
+def test_a_subset_gives_the_same_as_all(backend):
+    strikes = np.linspace(20.0, 400.0, 700)
+    for compute, names in ((black76_greeks, GREEK_NAMES), (coin_greeks, COIN_GREEK_NAMES)):
+        everything = compute(100.0, strikes, 0.4, 0.8, False)
+        for name in names:
+            alone = compute(100.0, strikes, 0.4, 0.8, False, names=[name])[name]
+            np.testing.assert_array_equal(alone, everything[name], err_msg=name)
+
+
+@pytest.mark.parametrize("compute", [black76_greeks, coin_greeks])
+def test_any_kind_of_input_and_no_shared_memory(backend, compute):
+    strikes = np.linspace(50.0, 150.0, 21).astype(np.float32)
+    want = compute(100.0, strikes.astype(np.float64)[::2].copy(), 0.5, 0.4, True)
+    read_only = strikes.astype(np.float64)
+    read_only.flags.writeable = False
+    forms = (strikes[::2], read_only[::2], list(map(float, strikes[::2])))
+    for form in forms:
+        got = compute(np.array(100.0), form, 0.5, [0.4], np.bool_(True))
+        for name, values in got.items():
+            np.testing.assert_array_equal(values, want[name], err_msg=name)
+            assert not np.shares_memory(values, np.asarray(form))
+            assert values.flags.writeable
+    assert all(values.shape == () for values in compute(100.0, 90.0, 0.5, 0.4, True).values())
 
 
 def test_price_is_the_price(backend):

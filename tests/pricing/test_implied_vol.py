@@ -1,12 +1,14 @@
 import math
 from pathlib import Path
 
+import mpmath as mp
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ivhedge.core.errors import ConfigError
 from ivhedge.pricing import IvStatus, black76_price, implied_vol
 
 EPS = 2.0**-52
@@ -120,6 +122,45 @@ def test_tiny_prices_far_below_the_square_root_of_the_forward(backend):
     assert (status == IvStatus.OK).all()
     assert (np.diff(vol) > 0).all()
     np.testing.assert_allclose(black76_price(95_000.0, 150_000.0, 0.1, vol[2:], True), price[2:], rtol=1e-11)
+
+
+def test_prices_in_coin_keep_their_last_bit(backend, exact):
+    # The same float64 price in coin, exactly: dollars would round it, and deep in the money that shows.
+    forward, tau = 61_234.567, 0.13
+    for strike, vol, sign in (
+        (70_000.0, 0.6, 1),
+        (40_000.0, 0.8, 1),
+        (90_000.0, 0.7, -1),
+        (61_234.0, 0.5, -1),
+    ):
+        price = float(exact.price(forward, strike, tau, vol, sign) / forward)
+        got, status = implied_vol(price, forward, strike, tau, sign > 0, numeraire="coin", return_status=True)
+        assert status == IvStatus.OK
+        want = exact.vol(mp.mpf(price) * mp.mpf(forward), forward, strike, tau, sign, vol)
+        assert abs(got / want - 1) < 8 * EPS, (strike, vol, sign)
+
+
+def test_statuses_of_prices_in_coin(backend):
+    price = [0.05, 1.0, 1.5, 0.0, -0.1, np.nan, 1e300, 0.2, 0.19]
+    strike = [100.0, 100.0, 100.0, 120.0, 120.0, 100.0, 100.0, 80.0, 80.0]
+    _, status = implied_vol(price, 100.0, strike, 0.2, True, numeraire="coin", return_status=True)
+    assert [IvStatus(code).name for code in status] == [
+        "OK",
+        "ABOVE_MAXIMUM",
+        "ABOVE_MAXIMUM",
+        "NO_TIME_VALUE",
+        "BELOW_INTRINSIC",
+        "BAD_INPUT",
+        "ABOVE_MAXIMUM",
+        # 0.2 is a little more than a fifth as a double, and the exact product shows it.
+        "OK",
+        "BELOW_INTRINSIC",
+    ]
+
+
+def test_an_unknown_numeraire_is_refused():
+    with pytest.raises(ConfigError, match="'btc'"):
+        implied_vol(1.0, 100.0, 100.0, 0.5, True, numeraire="btc")
 
 
 def test_every_status_has_a_remedy():

@@ -8,13 +8,22 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from ivhedge.pricing import GREEK_NAMES, IvStatus, black76_greeks, black76_price, implied_vol, warmup
-from ivhedge.pricing._elementary import erfcx_pair, exp_negative, log_ratio, normal_cdf
-from ivhedge.pricing._greeks_numba import fill_greek
+from ivhedge.pricing import (
+    COIN_GREEK_NAMES,
+    GREEK_NAMES,
+    IvStatus,
+    black76_greeks,
+    black76_price,
+    coin_greeks,
+    implied_vol,
+    warmup,
+)
+from ivhedge.pricing._elementary import erfcx_pair, exp_negative, is_valid, log_ratio, normal_cdf
+from ivhedge.pricing._greeks_numba import COIN_CODES, fill_coin_greek, fill_greek, fill_state, fill_tails
 from ivhedge.pricing._greeks_numpy import greeks_numpy
 from ivhedge.pricing._implied_vol_numpy import implied_vol_numpy
 from ivhedge.pricing._numpy_kernels import black76_price_numpy
-from ivhedge.pricing._price_numba import price_kernel
+from ivhedge.pricing._price_numba import fill_distances, fill_prices, price_kernel, refine_weights
 from ivhedge.pricing.jit import _LazyKernel, jit_available
 
 pytestmark = pytest.mark.skipif(not jit_available(), reason="numba is absent or disabled")
@@ -62,9 +71,10 @@ def test_vols_and_statuses_agree(chain):
 
 def test_greeks_agree(chain):
     columns = [chain[name] for name in ("forward", "strike", "tau", "vol")]
-    compiled = black76_greeks(*columns, chain["sign"] > 0)
-    twin = greeks_numpy(*columns, chain["sign"], GREEK_NAMES)
-    for name, want in zip(GREEK_NAMES, twin, strict=True):
+    compiled = black76_greeks(*columns, chain["sign"] > 0) | coin_greeks(*columns, chain["sign"] > 0)
+    assert len(GREEK_NAMES) == COIN_CODES
+    twin = greeks_numpy(*columns, chain["sign"], GREEK_NAMES + COIN_GREEK_NAMES)
+    for name, want in zip(GREEK_NAMES + COIN_GREEK_NAMES, twin, strict=True):
         # Where two terms cancel (d1·d2 near 1) only the scale of the terms can be asked for; far from the
         # money a rounding of d1 counts d1² times; below 1e-290 densities leave the normal numbers.
         got = compiled[name]
@@ -95,20 +105,52 @@ def test_building_blocks_against_fifty_digits():
     assert exp_negative(-709.0) == 0.0
 
 
+def test_validity_is_decided_as_by_comparisons():
+    values = (
+        -np.inf,
+        -1.0,
+        -0.0,
+        0.0,
+        5e-324,
+        0.99e-150,
+        1e-150,
+        1.0,
+        1e150,
+        1.01e150,
+        np.inf,
+        np.nan,
+        -np.nan,
+    )
+    for value in values:
+        in_domain, is_time = 1e-150 <= value <= 1e150, 0.0 <= value < np.inf
+        assert is_valid(value, 1.0, 1.0, 1.0) == is_valid(1.0, value, 1.0, 1.0) == in_domain
+        assert is_valid(1.0, 1.0, value, 1.0) == is_valid(1.0, 1.0, 1.0, value) == is_time
+
+
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the guard reads x86-64 assembly")
-@pytest.mark.parametrize(("name", "packed_at_least"), [("price_kernel", 50), ("fill_greek", 100)])
-def test_kernels_use_vector_instructions(name, packed_at_least):
+@pytest.mark.parametrize(
+    ("kernel", "inputs", "flags", "outputs", "packed_at_least"),
+    [
+        (fill_distances, 4, 0, 1, 40),
+        (refine_weights, 4, 0, 1, 40),
+        (fill_prices, 4, 1, 2, 50),
+        (fill_tails, 2, 1, 1, 50),
+        (fill_state, 4, 0, 1, 60),
+        (fill_greek, -1, 0, 2, 300),
+        (fill_coin_greek, -1, 0, 2, 300),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_kernels_use_vector_instructions(kernel, inputs, flags, outputs, packed_at_least):
     import numba
     from llvmlite import binding
 
-    floats = numba.float64[::1]
-    kernels = {
-        "price_kernel": (price_kernel, (floats,) * 6),
-        "fill_greek": (fill_greek, (numba.int64,) + (floats,) * 9),
-    }
-    kernel, signature = kernels[name]
+    column = numba.types.Array(numba.float64, 1, "C", readonly=True)
+    side = numba.types.Array(numba.boolean, 1, "C", readonly=True)
+    given = (column,) * inputs + (side,) * flags if inputs > 0 else (numba.int64,)
+    marks = (numba.boolean[::1],) if kernel is fill_state else ()
     dispatcher = kernel.compile(cache=False)
-    dispatcher.compile(signature)
+    dispatcher.compile(given + (numba.float64[::1],) * outputs + marks)
     assembly = dispatcher.inspect_asm(dispatcher.signatures[0])
     packed = re.findall(r"\bv?(?:mul|div|sqrt|fmadd\d+|fnmadd\d+)pd\b", assembly)
     assert len(packed) >= packed_at_least, "a call, a branch or a loop over coefficients stops vectorisation"
@@ -136,11 +178,12 @@ def test_the_text_of_the_kernels_is_plain_python(chain, plain_kernels):
         price[5:200:20] = few["forward"][5:200:20]
         price[6:200:20] *= 0.1
         vol, status = implied_vol(price, *columns[:3], few["sign"] > 0, return_status=True)
-        greeks = black76_greeks(*columns, few["sign"] > 0)
+        greeks = black76_greeks(*columns, few["sign"] > 0) | coin_greeks(*columns, few["sign"] > 0)
     twin_vol, twin_status = implied_vol_numpy(price, *columns[:3], few["sign"])
     np.testing.assert_array_equal(status, twin_status)
     np.testing.assert_allclose(vol, twin_vol, rtol=1e-13)
-    for name, want in zip(GREEK_NAMES, greeks_numpy(*columns, few["sign"], GREEK_NAMES), strict=True):
+    names = GREEK_NAMES + COIN_GREEK_NAMES
+    for name, want in zip(names, greeks_numpy(*columns, few["sign"], names), strict=True):
         np.testing.assert_allclose(greeks[name], want, rtol=1e-9, atol=1e-290, err_msg=name)
 
 

@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from ivhedge.core.errors import ConfigError, DataError, UnknownInstrument
 from ivhedge.ledger.book import Book
 from ivhedge.ledger.position import Position
+from ivhedge.pricing import black76_price
 from ivhedge.risk import SmileDynamics, VolShock, exposures, spot_vol_matrix
 
 from ._stub import NOW, StubSurface, option, perpetual
@@ -89,6 +91,67 @@ def test_legs_without_price_are_skipped_and_named():
     book = book_of((option(-1), "1"), (option(30), "1"))
     matrix = spot_vol_matrix(book, {"BTC": SURFACE}, spot_shocks=[0.1], vol_shocks=[0.0])
     assert matrix.skipped == ((option(-1).key, "expired"),)
+
+
+@dataclass(frozen=True)
+class WithoutWing(StubSurface):
+    """No vol at strikes 20 % above the forward and further."""
+
+    def implied_vol(self, log_moneyness, tau):
+        vol = super().implied_vol(log_moneyness, tau)
+        return np.where(np.asarray(log_moneyness) > 0.2, np.nan, vol)
+
+
+def test_a_leg_without_vol_after_a_shock_is_skipped_in_every_cell():
+    near, far = option(30, "80000"), option(30, "95000")
+    shocks = {"spot_shocks": [-0.2, 0.0, 0.2], "vol_shocks": [0.0, 0.1]}
+    surfaces = {"BTC": WithoutWing(skew=-0.2)}
+    # At the shock of -20 % both strikes lie beyond the wing, at none of the others.
+    matrix = spot_vol_matrix(book_of((near, "1"), (far, "1")), surfaces, **shocks)
+    assert matrix.skipped == ((near.key, "no_vol"), (far.key, "no_vol"))
+    assert not matrix.pnl_usd.any()
+    shocks["spot_shocks"] = [-0.05, 0.2]
+    matrix = spot_vol_matrix(book_of((near, "1"), (far, "1")), surfaces, **shocks)
+    alone = spot_vol_matrix(book_of((near, "1")), surfaces, **shocks)
+    assert matrix.skipped == ((far.key, "no_vol"),)
+    np.testing.assert_array_equal(matrix.pnl_usd, alone.pnl_usd)
+    with pytest.raises(DataError, match=r"95000.*no_vol"):
+        spot_vol_matrix(book_of((near, "1"), (far, "1")), surfaces, strict=True, **shocks)
+
+
+@pytest.mark.parametrize("dynamics", SmileDynamics)
+@pytest.mark.parametrize("vol_shock", VolShock)
+def test_matrix_of_options_is_that_of_their_prices(dynamics, vol_shock):
+    surface = StubSurface(skew=-0.2, carry=0.05)
+    held = [(7, "70000", True, 2.0), (30, "84000", False, -3.0), (90, "80000", True, 1.0)]
+    book = book_of(*((option(d, k, c), str(q)) for d, k, c, q in held))
+    spots, shocks = np.array([-0.3, 0.0, 0.2]), np.array([-0.4, 0.0, 0.8])
+    matrix = spot_vol_matrix(
+        book,
+        {"BTC": surface},
+        spot_shocks=spots,
+        vol_shocks=shocks,
+        vol_shock=vol_shock,
+        smile_dynamics=dynamics,
+    )
+    usd, coin = np.zeros((2, 3, 3))
+    for days, strike, is_call, contracts in held:
+        tau, k = days / 365, float(strike)
+        forward = float(surface.forward(tau))
+        moved = forward * (1.0 + spots)[:, None]
+        held_vol = surface.implied_vol(np.log(k / forward), tau)
+        vol = (
+            held_vol + 0.0 * moved
+            if dynamics is SmileDynamics.STICKY_STRIKE
+            else surface.implied_vol(np.log(k / moved), tau)
+        )
+        vol = vol * (1.0 + shocks) if vol_shock is VolShock.RELATIVE else vol + 0.01 * shocks
+        before = black76_price(forward, k, tau, held_vol, is_call)
+        after = black76_price(moved, k, tau, vol, is_call)
+        usd += contracts * (after - before)
+        coin += contracts * (after / moved - before / forward)
+    np.testing.assert_allclose(matrix.pnl_usd, usd, rtol=1e-10, atol=1e-8)
+    np.testing.assert_allclose(matrix.pnl_coin, coin, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize(

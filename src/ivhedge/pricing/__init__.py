@@ -10,6 +10,7 @@ from ivhedge.pricing.greeks import (
     vega_per_vol_point,
 )
 from ivhedge.pricing.implied_vol import implied_vol
+from ivhedge.pricing.scenario_grid import ScenarioGrid, scenario_grid
 from ivhedge.pricing.status import IvStatus
 from ivhedge.pricing.warmup import warmup
 
@@ -17,12 +18,14 @@ __all__ = [
     "COIN_GREEK_NAMES",
     "GREEK_NAMES",
     "IvStatus",
+    "ScenarioGrid",
     "black76_greeks",
     "black76_price",
     "coin_greeks",
     "coin_price",
     "gamma_1pct",
     "implied_vol",
+    "scenario_grid",
     "theta_per_day",
     "usd_price",
     "vega_per_vol_point",

@@ -1,120 +1,113 @@
-"""Compiled implied-volatility kernel: the algorithm of ``_implied_vol_numpy``, one option at a time."""
+"""Compiled implied-volatility kernel: the vector path first, then queues for what it rejects.
+
+Ordinary options take one Householder step from a near guess. The rest waits in two queues, for the wings and
+for prices above half of their maximum, each worked off in blocks with two steps. What is left goes through
+the scalar solver, which also tells why an option has no vol.
+"""
 
 import math
 
 import numpy as np
 
-from ivhedge.core.types import FloatArray, StatusArray
-from ivhedge.pricing._elementary import erfcx_pair, log_ratio
-from ivhedge.pricing._implied_vol_numpy import HALF_LOG_TWO_PI, LAST_STEP, MAX_STEPS, SQRT_PI_HALF, VOL_MIN
-from ivhedge.pricing._numpy_kernels import LOWER_Y, PRICE_MAX, PRICE_MIN, SQRT_HALF
-from ivhedge.pricing.jit import njit
-from ivhedge.pricing.status import IvStatus
+from ivhedge.core.types import BoolArray, FloatArray, IntArray, StatusArray
+from ivhedge.pricing._implied_vol_scalar import implied_vol_item, in_price_domain, price_in_dollars
+from ivhedge.pricing._implied_vol_vector import (
+    BLOCK,
+    LOG_MONEYNESS,
+    ROWS,
+    TARGET,
+    TARGET_MIN,
+    invert_near,
+    invert_rejected,
+)
+from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, njit
 
 __all__ = ["implied_vol_kernel"]
 
-OK = int(IvStatus.OK)
-BELOW_INTRINSIC = int(IvStatus.BELOW_INTRINSIC)
-ABOVE_MAXIMUM = int(IvStatus.ABOVE_MAXIMUM)
-NO_TIME_VALUE = int(IvStatus.NO_TIME_VALUE)
-BAD_INPUT = int(IvStatus.BAD_INPUT)
-NOT_CONVERGED = int(IvStatus.NOT_CONVERGED)
 
-
-@njit()
-def price_over_slope(s: float, h: float, t: float, upper: bool) -> float:
-    """Return b/b' in the lower region, −(b_max − b)/b' in the upper one.
-
-    erfcx(−y) = 2·exp(y²) − erfcx(y) takes every argument into the polynomial's range.
-    """
-    y1, y2 = (h - t) * SQRT_HALF, (h + t) * SQRT_HALF
-    reflected = y1 < LOWER_Y or (upper and y1 <= -LOWER_Y)
-    quotient, total = erfcx_pair(-y1 if reflected else y1, y2)
-    if upper:
-        rest = total if reflected else 2.0 * math.exp(y1 * y1) - SQRT_HALF * s * quotient
-        return -SQRT_PI_HALF * rest
-    difference = 2.0 * math.exp(y1 * y1) - total if reflected else SQRT_HALF * s * quotient
-    return SQRT_PI_HALF * difference
-
-
-@njit()
-def next_total_vol(s: float, a: float, root: float, target: float, log_target: float, upper: bool) -> float:
-    """Make one Householder step of third order on ln b, kept inside [s/2, 2s]."""
-    h, t = a / s, 0.5 * s
-    r = price_over_slope(s, h, t, upper)
-    value = abs(r) * root
-    log_gap = math.log(value / target) if target > 1e-290 else math.log(value) - log_target
-    g = log_gap - 0.5 * (h * h + t * t) - HALF_LOG_TWO_PI
-    v = h * h / s - 0.25 * s
-    w = v * v - 3.0 * (h / s) ** 2 - 0.25
-    step = -g * r
-    a1 = g * (1.0 - r * v)
-    a2 = g * g * (r * r * w - 3.0 * r * v + 2.0)
-    denominator = 1.0 + a1 + a2 / 6.0
-    if denominator > 0.0 and abs(step) < 0.5 * s:
-        step *= (1.0 + 0.5 * a1) / denominator
-    return min(max(s + step, 0.5 * s), 2.0 * s)
-
-
-@njit()
-def solve_total_vol(a: float, root: float, time_value: float, headroom: float, cap: float) -> float:
-    """Total vol of an option with time value and headroom above 0; NaN without convergence."""
-    upper = headroom < 0.5 * cap
-    target = headroom if upper else time_value
-    beta = max(time_value / root, 1e-310)
-    if upper:
-        s = math.sqrt(2.0 * a) + 0.001
-    elif a < beta:
-        s = 2.5 * beta
-    else:
-        s = a / math.sqrt(2.0 * (math.log(a + beta) - math.log(beta)))
-    log_target = math.log(target)
-    for _ in range(MAX_STEPS):
-        previous = s
-        s = next_total_vol(s, a, root, target, log_target, upper)
-        if abs(s - previous) <= LAST_STEP * s:
-            return s
-    return math.nan
-
-
-@njit()
-def implied_vol_item(
-    price: float, forward: float, strike: float, tau: float, sign: float
-) -> tuple[float, int]:
-    """Implied vol and status of one option."""
-    in_domain = PRICE_MIN <= forward <= PRICE_MAX and PRICE_MIN <= strike <= PRICE_MAX
-    if not (in_domain and abs(price) < np.inf and 0.0 < tau < np.inf):
-        return math.nan, BAD_INPUT
-    headroom = (forward if sign > 0.0 else strike) - price
-    if headroom <= 0.0:
-        return math.nan, ABOVE_MAXIMUM
-    # In the money remove intrinsic value together with the rounding error of F − K (Knuth's TwoSum).
-    intrinsic = forward - strike
-    shift = intrinsic - forward
-    error = (forward - (intrinsic - shift)) - (strike + shift)
-    time_value = price
-    if sign * intrinsic > 0.0:
-        time_value = (price - sign * intrinsic) - sign * error
-    if time_value <= 0.0:
-        return math.nan, (BELOW_INTRINSIC if time_value < 0.0 else NO_TIME_VALUE)
-    root = math.sqrt(forward) * math.sqrt(strike)
-    s = solve_total_vol(abs(log_ratio(forward, strike)), root, time_value, headroom, min(forward, strike))
-    vol = s / math.sqrt(tau)
-    if s >= VOL_MIN and VOL_MIN <= vol < np.inf:
-        return vol, OK
-    return math.nan, NOT_CONVERGED
+@njit(forceinline=True)
+def upper_target(forward: float, strike: float, headroom: float) -> float:
+    """Distance to the maximum over sqrt(F·K); NaN where the vector path is not made for it."""
+    if not in_price_domain(forward, strike):
+        return math.nan
+    beta = headroom / math.sqrt(forward * strike)
+    return beta if beta > TARGET_MIN else math.nan
 
 
 @njit(nogil=True)
+def work_off(
+    upper: bool,
+    waiting: IntArray,
+    years: FloatArray,
+    queue: FloatArray,
+    found: FloatArray,
+    price: FloatArray,
+    forward: FloatArray,
+    strike: FloatArray,
+    is_call: BoolArray,
+    coin: bool,
+    vol: FloatArray,
+    status: StatusArray,
+) -> None:
+    """Invert the options of a queue together, and what is left one by one."""
+    invert_rejected(years, upper, queue, found)
+    for place in range(waiting.size):
+        i = waiting[place]
+        vol[i] = found[place]
+        if math.isnan(found[place]):
+            high, low = price_in_dollars(price[i], forward[i], coin)
+            vol[i], status[i] = implied_vol_item(high, low, forward[i], strike[i], years[place], is_call[i])
+
+
+@njit(f"void({', '.join([IN_FLOATS] * 4)}, {IN_BOOLS}, boolean, float64[::1], uint8[::1])", nogil=True)
 def implied_vol_kernel(
     price: FloatArray,
     forward: FloatArray,
     strike: FloatArray,
     tau: FloatArray,
-    sign: FloatArray,
+    is_call: BoolArray,
+    coin: bool,
     vol: FloatArray,
     status: StatusArray,
 ) -> None:
-    """Fill vols and statuses."""
-    for i in range(price.size):
-        vol[i], status[i] = implied_vol_item(price[i], forward[i], strike[i], tau[i], sign[i])
+    """Fill vols and statuses; prices in dollars, or in coin."""
+    work, found = np.empty(ROWS * BLOCK), np.empty(BLOCK)
+    # One queue for the wings, one for the upper region: items, years to expiry, what the solver needs.
+    waiting, years = np.empty((2, BLOCK), np.int64), np.empty((2, BLOCK))
+    queues = np.empty((2, ROWS * BLOCK))
+    count = np.zeros(2, np.int64)
+    status[:] = 0
+    for start in range(0, price.size, BLOCK):
+        part = slice(start, min(start + BLOCK, price.size))
+        vols = vol[part]
+        invert_near(price[part], forward[part], strike[part], tau[part], is_call[part], coin, work, vols)
+        rejected = 0
+        for i in range(vols.size):
+            rejected += np.isnan(vols[i])
+        if rejected == 0:
+            continue
+        for i in range(vols.size):
+            if not math.isnan(vols[i]):
+                continue
+            item = start + i
+            f, k = forward[item], strike[item]
+            high, low = price_in_dollars(price[item], f, coin)
+            headroom = ((f if is_call[item] else k) - high) - low
+            upper = 1 if headroom < 0.5 * min(f, k) else 0
+            place = count[upper]
+            waiting[upper, place], years[upper, place] = item, tau[item]
+            queues[upper, place + LOG_MONEYNESS] = work[i + LOG_MONEYNESS]
+            queues[upper, place + TARGET] = upper_target(f, k, headroom) if upper else work[i + TARGET]
+            count[upper] += 1
+            if count[upper] == BLOCK:
+                count[upper] = 0
+                work_off(
+                    upper == 1, waiting[upper], years[upper], queues[upper], found,
+                    price, forward, strike, is_call, coin, vol, status,
+                )  # fmt: skip
+    for upper in range(2):
+        size = count[upper]
+        work_off(
+            upper == 1, waiting[upper, :size], years[upper, :size], queues[upper], found[:size],
+            price, forward, strike, is_call, coin, vol, status,
+        )  # fmt: skip

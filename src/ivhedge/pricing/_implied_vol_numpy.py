@@ -23,6 +23,8 @@ __all__ = ["implied_vol_numpy"]
 HALF_LOG_TWO_PI = float(0.5 * np.log(2.0 * np.pi))
 SQRT_PI_HALF = float(np.sqrt(0.5 * np.pi))
 MAX_STEPS = 60
+SPLITTER = 2.0**27 + 1.0
+"""Splits a double into two halves whose products are exact."""
 VOL_MIN = 1e-290
 """Smaller vols come out of prices with too few bits left to be inverted."""
 LAST_STEP = 1e-4
@@ -30,11 +32,18 @@ LAST_STEP = 1e-4
 
 
 def implied_vol_numpy(
-    price: FloatArray, forward: FloatArray, strike: FloatArray, tau: FloatArray, sign: FloatArray
+    price: FloatArray,
+    forward: FloatArray,
+    strike: FloatArray,
+    tau: FloatArray,
+    sign: FloatArray,
+    *,
+    coin: bool = False,
 ) -> tuple[FloatArray, StatusArray]:
-    """Implied vols and statuses of flat arrays of one shape."""
+    """Implied vols and statuses of flat arrays of one shape; prices in dollars, or in coin."""
     with np.errstate(all="ignore"):
-        time_value, headroom = _time_value(price, forward, strike, sign)
+        price, low = _in_dollars(price, forward) if coin else (price, np.zeros_like(price))
+        time_value, headroom = _time_value(price, low, forward, strike, sign)
         status = _classify(price, forward, strike, tau, time_value, headroom)
         vol = np.full(price.shape, np.nan)
         live = np.flatnonzero(status == IvStatus.OK)
@@ -47,8 +56,19 @@ def implied_vol_numpy(
     return vol, status
 
 
+def _in_dollars(price: FloatArray, forward: FloatArray) -> tuple[FloatArray, FloatArray]:
+    # Dekker's product: the rounded product and its exact error.
+    high = price * forward
+    price_high, forward_high = (SPLITTER * x - (SPLITTER * x - x) for x in (price, forward))
+    price_low, forward_low = price - price_high, forward - forward_high
+    error = ((price_high * forward_high - high) + price_high * forward_low + price_low * forward_high) + (
+        price_low * forward_low
+    )
+    return high, np.where((np.abs(high) < 1e290) & (np.abs(price) < 1e290), error, 0.0)
+
+
 def _time_value(
-    price: FloatArray, forward: FloatArray, strike: FloatArray, sign: FloatArray
+    price: FloatArray, low: FloatArray, forward: FloatArray, strike: FloatArray, sign: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     # In the money the intrinsic value is removed together with the rounding error of F − K (Knuth's TwoSum),
     # which is all that is left of the time value of a deep option.
@@ -56,8 +76,8 @@ def _time_value(
     shift = intrinsic - forward
     error = (forward - (intrinsic - shift)) - (strike + shift)
     in_the_money = sign * intrinsic > 0
-    time_value = np.where(in_the_money, (price - sign * intrinsic) - sign * error, price)
-    return time_value, np.where(sign > 0, forward, strike) - price
+    time_value = np.where(in_the_money, (price - sign * intrinsic) - sign * error, price) + low
+    return time_value, (np.where(sign > 0, forward, strike) - price) - low
 
 
 def _classify(

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ivhedge.core.types import ArrayLike, FloatArray
-from ivhedge.pricing._inputs import broadcast_floats, signs
+from ivhedge.pricing._inputs import broadcast_options
 from ivhedge.pricing._numpy_kernels import black76_price_numpy
+from ivhedge.pricing._parallel import in_chunks
 from ivhedge.pricing.jit import jit_available
 
 __all__ = ["black76_price"]
@@ -39,7 +40,7 @@ def black76_price(
     -----
     At ``tau = 0`` or ``vol = 0`` the price is the intrinsic value. NaN exactly where an input is not finite,
     `forward` or `strike` lies outside 1e-150 … 1e150, or `tau` or `vol` is negative. Out-of-the-money
-    prices keep their relative accuracy far into the wings; below about 1e-308·sqrt(F·K) they become 0.
+    prices keep a relative accuracy of 1e-13 far into the wings; below about 1e-308·min(F, K) they become 0.
 
     References
     ----------
@@ -50,13 +51,14 @@ def black76_price(
     >>> float(black76_price(100.0, 100.0, 1.0, 0.2, True).round(4))
     7.9656
     """
-    shape, (f, k, years, v, sign) = broadcast_floats(
-        forward=forward, strike=strike, tau=tau, vol=vol, sign=signs(is_call)
-    )
-    if jit_available():
-        from ivhedge.pricing._price_numba import price_kernel
+    shape, flat, calls = broadcast_options(is_call, forward=forward, strike=strike, tau=tau, vol=vol)
+    f, k, years, v = flat
+    if not jit_available():
+        return black76_price_numpy(f, k, years, v, np.where(calls, 1.0, -1.0)).reshape(shape)
+    from ivhedge.pricing._price_numba import price_kernel
 
-        out = np.empty(f.size)
-        price_kernel(f, k, years, v, sign, out)
-        return out.reshape(shape)
-    return black76_price_numpy(f, k, years, v, sign).reshape(shape)
+    out = np.empty(f.size)
+    in_chunks(
+        f.size, lambda part: price_kernel(f[part], k[part], years[part], v[part], calls[part], out[part])
+    )
+    return out.reshape(shape)

@@ -4,38 +4,17 @@ V is the undiscounted Black-76 price in dollars and F the forward of the option'
 numeraire; an index is never used to convert what was priced on the forward.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import ArrayLike, FloatArray
+from ivhedge.pricing._greeks_numpy import COIN_GREEK_NAMES
 from ivhedge.pricing._inputs import broadcast_floats
-from ivhedge.pricing.greeks import black76_greeks
+from ivhedge.pricing.greeks import compute_greeks
 
 __all__ = ["COIN_GREEK_NAMES", "coin_greeks", "coin_price", "usd_price"]
-
-# The premium-adjusted delta delta − V/F equals (K/F)·q·N(q·d2): the dual delta gives it without cancellation.
-_Inputs = Mapping[str, FloatArray]
-_FORMULAS: dict[str, tuple[tuple[str, ...], Callable[[FloatArray, FloatArray, _Inputs], FloatArray]]] = {
-    "price_coin": (("price",), lambda f, k, g: g["price"] / f),
-    "delta_coin": (("dual_delta",), lambda f, k, g: -(k / f) * g["dual_delta"]),
-    "gamma_coin_1pct": (
-        ("gamma", "dual_delta"),
-        lambda f, k, g: 0.01 * (f * g["gamma"] + (k / f) * g["dual_delta"]),
-    ),
-    "vega_coin": (("vega",), lambda f, k, g: g["vega"] / f),
-    "theta_coin": (("theta",), lambda f, k, g: g["theta"] / f),
-    "vanna_coin": (("vanna", "vega"), lambda f, k, g: (g["vanna"] - g["vega"] / f) / f),
-    "volga_coin": (("volga",), lambda f, k, g: g["volga"] / f),
-    "c_F": (("dual_delta",), lambda f, k, g: -(k / f) * g["dual_delta"] / f),
-    "c_FF": (
-        ("gamma", "dual_delta"),
-        lambda f, k, g: (g["gamma"] + 2.0 * (k / f) * g["dual_delta"] / f) / f,
-    ),
-}
-
-COIN_GREEK_NAMES: tuple[str, ...] = tuple(_FORMULAS)
 
 
 def coin_greeks(
@@ -62,7 +41,8 @@ def coin_greeks(
         ``price_coin`` c = V/F; ``delta_coin`` = delta − V/F = F·dc/dF, coins of exposure;
         ``gamma_coin_1pct`` = change of ``delta_coin`` for F + 1 % = 0.01·(F·gamma − delta_coin);
         ``vega_coin`` dc/dvol; ``theta_coin`` dc/dt per year of calendar time at constant F;
-        ``vanna_coin`` d²c/dF·dvol; ``volga_coin`` d²c/dvol²; ``c_F`` dc/dF; ``c_FF`` d²c/dF².
+        ``vanna_coin`` d²c/dF·dvol; ``volga_coin`` d²c/dvol²; ``c_F``, ``c_FF``, ``c_FFF`` the derivatives
+        by F; all others the derivative of c whose dollar namesake is the same derivative of V.
 
     Raises
     ------
@@ -81,16 +61,12 @@ def coin_greeks(
     ----------
     Alexander and Imeraj (2023), "Delta hedging bitcoin options with a smile", Quantitative Finance 23(5).
     """
-    unknown = [name for name in names if name not in _FORMULAS]
+    unknown = [name for name in names if name not in COIN_GREEK_NAMES]
     if unknown:
         raise ConfigError(
             f"expected coin Greeks of {', '.join(COIN_GREEK_NAMES)}; found {', '.join(unknown)}"
         )
-    needed = sorted({need for name in names for need in _FORMULAS[name][0]})
-    greeks = black76_greeks(forward, strike, tau, vol, is_call, names=needed)
-    f, k = np.asarray(forward, dtype=np.float64), np.asarray(strike, dtype=np.float64)
-    with np.errstate(all="ignore"):
-        return {name: np.asarray(_FORMULAS[name][1](f, k, greeks)) for name in names}
+    return compute_greeks(forward, strike, tau, vol, is_call, names)
 
 
 def coin_price(price_usd: ArrayLike, forward: ArrayLike) -> FloatArray:

@@ -4,12 +4,16 @@ from typing import Literal, overload
 
 import numpy as np
 
+from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import ArrayLike, FloatArray, StatusArray
 from ivhedge.pricing._implied_vol_numpy import implied_vol_numpy
-from ivhedge.pricing._inputs import broadcast_floats, signs
+from ivhedge.pricing._inputs import broadcast_options
+from ivhedge.pricing._parallel import in_chunks
 from ivhedge.pricing.jit import jit_available
 
 __all__ = ["implied_vol"]
+
+Numeraire = Literal["usd", "coin"]
 
 
 @overload
@@ -20,6 +24,7 @@ def implied_vol(
     tau: ArrayLike,
     is_call: ArrayLike,
     *,
+    numeraire: Numeraire = "usd",
     return_status: Literal[False] = False,
 ) -> FloatArray: ...
 
@@ -32,6 +37,7 @@ def implied_vol(
     tau: ArrayLike,
     is_call: ArrayLike,
     *,
+    numeraire: Numeraire = "usd",
     return_status: Literal[True],
 ) -> tuple[FloatArray, StatusArray]: ...
 
@@ -43,6 +49,7 @@ def implied_vol(
     tau: ArrayLike,
     is_call: ArrayLike,
     *,
+    numeraire: Numeraire = "usd",
     return_status: bool = False,
 ) -> FloatArray | tuple[FloatArray, StatusArray]:
     """Invert undiscounted Black-76 prices to volatilities.
@@ -50,10 +57,13 @@ def implied_vol(
     Parameters
     ----------
     price, forward, strike : array_like, broadcastable
-        In the same unit; a coin premium is first turned into dollars with `usd_price`.
+        In the same unit, or `price` in coin.
     tau : array_like
         Years to expiry, ACT/365, positive.
     is_call : array_like of bool
+    numeraire : {"usd", "coin"}
+        Unit of `price`. A coin premium counts ``price·forward`` dollars, taken exactly: turning it into
+        dollars beforehand would cost a rounding, which a deep in-the-money option does not forgive.
     return_status : bool
         Return the per-item `IvStatus` too.
 
@@ -67,6 +77,8 @@ def implied_vol(
     ------
     DataError
         If an input is not numeric, `is_call` is not boolean, or the shapes do not broadcast.
+    ConfigError
+        If `numeraire` is unknown.
 
     Notes
     -----
@@ -77,15 +89,24 @@ def implied_vol(
     ----------
     Jäckel (2015), "Let's be rational", Wilmott; Householder (1970), section 4.4.
     """
-    shape, (p, f, k, years, sign) = broadcast_floats(
-        price=price, forward=forward, strike=strike, tau=tau, sign=signs(is_call)
+    if numeraire not in ("usd", "coin"):
+        raise ConfigError(f'expected numeraire "usd" or "coin", found {numeraire!r}')
+    coin = numeraire == "coin"
+    shape, (p, f, k, years), calls = broadcast_options(
+        is_call, price=price, forward=forward, strike=strike, tau=tau
     )
     if jit_available():
         from ivhedge.pricing._implied_vol_numba import implied_vol_kernel
 
         vol = np.empty(p.size)
         status = np.empty(p.size, dtype=np.uint8)
-        implied_vol_kernel(p, f, k, years, sign, vol, status)
+
+        def invert(part: slice) -> None:
+            implied_vol_kernel(
+                p[part], f[part], k[part], years[part], calls[part], coin, vol[part], status[part]
+            )
+
+        in_chunks(p.size, invert)
     else:
-        vol, status = implied_vol_numpy(p, f, k, years, sign)
+        vol, status = implied_vol_numpy(p, f, k, years, np.where(calls, 1.0, -1.0), coin=coin)
     return (vol.reshape(shape), status.reshape(shape)) if return_status else vol.reshape(shape)

@@ -1,7 +1,7 @@
 """Spot x vol matrix: the book revalued in full for every pair of shocks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from ivhedge.core.errors import ConfigError, DataError
-from ivhedge.core.types import ArrayLike, FloatArray
-from ivhedge.pricing import black76_price
+from ivhedge.core.types import ArrayLike, FloatArray, IntArray
+from ivhedge.pricing import scenario_grid
 from ivhedge.risk.legs import Legs, LegStatus, check_legs, price_legs
 from ivhedge.surface.base import VolSurface
 
@@ -50,7 +50,7 @@ class SpotVolMatrix:
     pnl_usd, pnl_coin : FloatArray, shape (n, m)
         Change of the value counted in USD, and counted in coin (``V / F`` for an option).
     skipped : tuple of (str, str)
-        Legs that could not be priced and are left out, with their status.
+        Legs that could not be priced, shocked or not, and are left out of all cells, with their status.
     """
 
     underlying: str
@@ -130,8 +130,16 @@ def spot_vol_matrix(
     futures_usd, futures_coin = _futures_pnl(legs, spots)
     usd += futures_usd[:, None]
     in_coin += futures_coin[:, None]
+    status = list(legs.status)
     if surface is not None:
-        options_usd, options_coin = _options_pnl(legs, surface, spots, vols, vol_shock, smile_dynamics)
+        rows = np.flatnonzero(legs.priced & legs.is_option)
+        moved = _moved_vols(legs, rows, surface, spots, smile_dynamics)
+        known = np.atleast_2d((moved >= 0.0) & (moved < np.inf)).all(axis=0)
+        for row in rows[~known].tolist():
+            status[row] = LegStatus.NO_VOL
+        if strict:
+            check_legs(replace(legs, status=tuple(status)), now_ns)
+        options_usd, options_coin = _options_pnl(legs, rows[known], spots, moved[..., known], vols, vol_shock)
         usd += options_usd
         in_coin += options_coin
     return SpotVolMatrix(
@@ -143,9 +151,9 @@ def spot_vol_matrix(
         pnl_usd=usd,
         pnl_coin=in_coin,
         skipped=tuple(
-            (item.key, status.value)
-            for item, status in zip(legs.instruments, legs.status, strict=True)
-            if status is not LegStatus.OK
+            (item.key, found.value)
+            for item, found in zip(legs.instruments, status, strict=True)
+            if found is not LegStatus.OK
         ),
     )
 
@@ -179,29 +187,32 @@ def _futures_pnl(legs: Legs, spots: FloatArray) -> tuple[FloatArray, FloatArray]
 
 def _options_pnl(
     legs: Legs,
-    surface: VolSurface,
+    rows: IntArray,
     spots: FloatArray,
-    vols: FloatArray,
+    moved: FloatArray,
+    shocks: FloatArray,
     vol_shock: VolShock,
-    dynamics: SmileDynamics,
 ) -> tuple[FloatArray, FloatArray]:
-    rows = legs.priced & legs.is_option
-    if not rows.any():
-        return np.zeros((spots.size, vols.size)), np.zeros((spots.size, vols.size))
-    forward, strike, tau, is_call = (a[rows] for a in (legs.forward, legs.strike, legs.tau, legs.is_call))
-    shocked = (1.0 + spots)[:, None] * forward
-    if dynamics is SmileDynamics.STICKY_MONEYNESS:
-        base = surface.implied_vol(np.log(strike / shocked), np.broadcast_to(tau, shocked.shape))
-    else:
-        base = np.broadcast_to(legs.vol[rows], shocked.shape)
-    wide = base[:, None, :]
-    shock = vols[None, :, None]
-    vol = wide * (1.0 + shock) if vol_shock is VolShock.RELATIVE else wide + 0.01 * shock
-    # A vol of 0 is the intrinsic value; the tiny floor keeps the formula defined there.
-    vol = np.maximum(vol, 1e-6)
-    value0 = black76_price(forward, strike, tau, legs.vol[rows], is_call)
-    value1 = black76_price(shocked[:, None, :], strike, tau, vol, is_call)
-    size = legs.size[rows]
-    usd = (size * (value1 - value0)).sum(axis=-1)
-    coin = (size * (value1 / shocked[:, None, :] - value0 / forward)).sum(axis=-1)
-    return usd, coin
+    grid = scenario_grid(
+        legs.forward[rows],
+        legs.strike[rows],
+        legs.tau[rows],
+        legs.is_call[rows],
+        legs.size[rows],
+        spot_shocks=spots,
+        vols=moved,
+        vol_shocks=shocks,
+        vol_shock="relative" if vol_shock is VolShock.RELATIVE else "points",
+        base_vol=legs.vol[rows],
+    )
+    return grid.usd, grid.coin
+
+
+def _moved_vols(
+    legs: Legs, rows: IntArray, surface: VolSurface, spots: FloatArray, dynamics: SmileDynamics
+) -> FloatArray:
+    # Shape (n,) where a strike keeps its vol, (spots, n) where the smile moves with the forward.
+    if dynamics is SmileDynamics.STICKY_STRIKE or rows.size == 0:
+        return legs.vol[rows]
+    moneyness = np.log(legs.strike[rows] / legs.forward[rows]) - np.log1p(spots)[:, None]
+    return np.asarray(surface.implied_vol(moneyness, legs.tau[rows]), dtype=np.float64)
