@@ -17,7 +17,9 @@ PUBLIC = {
         "gamma_1pct",
         "implied_vol",
         "scenario_grid",
+        "set_threads",
         "theta_per_day",
+        "threads",
         "usd_price",
         "vega_per_vol_point",
         "warmup",
@@ -239,5 +241,6 @@ def test_argument_orders_that_were_promised():
         "strike",
         "tau",
         "is_call",
+        "numeraire",
         "return_status",
     ]

@@ -192,7 +192,7 @@ def function(name: str, arguments: str, meaning: str, lines: list[str]) -> str:
     """Source of a compiled function that returns what its last line computes."""
     lines = [*lines[:-1], "    return " + lines[-1].partition(" = ")[2]]
     typed = ", ".join(f"{argument}: float" for argument in arguments.split(", "))
-    head = f'@njit(forceinline=True, fastmath={{"contract"}})\ndef {name}({typed}) -> float:\n'
+    head = f"@straight\ndef {name}({typed}) -> float:\n"
     return head + "\n".join([f'    """{meaning}"""', *lines]) + "\n\n\n"
 
 
@@ -247,7 +247,7 @@ def source() -> str:
         '"""First guesses of total vols as straight-line functions for the compiled kernels.\n\n'
         "Written by tools/fit_implied_vol_guesses.py, which explains them; change that file, not this one.\n"
         '"""\n\n'
-        "from typing import Final\n\nfrom ivhedge.pricing.jit import njit\n\n"
+        "from typing import Final\n\nfrom ivhedge.pricing.straight import straight\n\n"
         f"__all__ = [\n{listed}]\n\n" + near[0] + far[0] + f"QUANTILE_SCALE: Final = {number(scale)}\n"
         f"QUANTILE_SHIFT: Final = {QUANTILE_SHIFT!r}\n"
         f"QUANTILE_ROOT: Final = {QUANTILE_ROOT!r}\n"

@@ -114,7 +114,7 @@ def two_chains(powers: list[mp.mpf], argument: str, square: str) -> list[str]:
 
 def polynomial(name: str, argument: str, meaning: str, powers: list[mp.mpf]) -> str:
     """Python source of a compiled function that evaluates one polynomial."""
-    head = f'@njit(forceinline=True, fastmath={{"contract"}})\ndef {name}({argument}: float) -> float:\n'
+    head = f"@straight\ndef {name}({argument}: float) -> float:\n"
     body = [f'    """{meaning}"""', *two_chains(powers, argument, "square")]
     body.append(f"    return odd * {argument} + even")
     return head + "\n".join(body) + "\n"
@@ -136,10 +136,7 @@ def polynomial_pair(name: str, meaning: str, powers: list[mp.mpf]) -> str:
                 f"    {name_}, {name_}_slope = {name_} * square1 + {chain[step]!r}, "
                 f"{name_}_slope * square2 + {name_}"
             )
-    head = (
-        '@njit(forceinline=True, fastmath={"contract"})\n'
-        f"def {name}(c1: float, c2: float) -> tuple[float, float]:\n"
-    )
+    head = f"@straight\ndef {name}(c1: float, c2: float) -> tuple[float, float]:\n"
     last = [
         "    both = c1 + c2",
         "    return odd * c1 + even, even_slope * both + (odd_slope * c2 * both + odd)",
@@ -163,9 +160,11 @@ def sources() -> dict[str, str]:
         ]
         functions = [
             f'"""Polynomials as straight-line functions for the compiled kernels.\n\n{origin}"""\n\n'
-            "from ivhedge.pricing.jit import njit\n\n"
+            "from ivhedge.pricing.straight import straight\n\n"
             '__all__ = ["erfcx_polynomial", "exp_polynomial", "log_polynomial"]\n\n',
-            polynomial_pair("erfcx_polynomial", f"{erfcx_meaning[:-1]}; and its slope c1 to c2.", erfcx_powers)
+            polynomial_pair(
+                "erfcx_polynomial", f"{erfcx_meaning[:-1]}; and its slope c1 to c2.", erfcx_powers
+            )
             + "\n",
             polynomial("exp_polynomial", "r", "exp(r) for |r| ≤ 0.35.", exp_powers) + "\n",
             polynomial("log_polynomial", "w", "2·atanh(z)/z in powers of w = z², for |z| ≤ 0.2.", log_powers),

@@ -12,6 +12,7 @@ from ivhedge.pricing.greeks import (
 from ivhedge.pricing.implied_vol import implied_vol
 from ivhedge.pricing.scenario_grid import ScenarioGrid, scenario_grid
 from ivhedge.pricing.status import IvStatus
+from ivhedge.pricing.threads import set_threads, threads
 from ivhedge.pricing.warmup import warmup
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "gamma_1pct",
     "implied_vol",
     "scenario_grid",
+    "set_threads",
     "theta_per_day",
+    "threads",
     "usd_price",
     "vega_per_vol_point",
     "warmup",

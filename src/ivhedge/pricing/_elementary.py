@@ -1,10 +1,9 @@
-"""Compiled building blocks of the kernels: logarithm, exponential, erfcx and the normal distribution.
+"""Building blocks of the kernels: logarithm, exponential, erfcx and the normal distribution.
 
-None has a call, a branch or a table, so that a loop over options that uses them can be vectorised: functions
-are polynomials, choices are selects.
+Polynomials and selects only: no call, no branch, no table, so that a loop over options can be vectorised.
 """
 
-import math
+from typing import cast
 
 import numpy as np
 
@@ -19,7 +18,17 @@ from ivhedge.pricing._numpy_kernels import (
     SQRT_HALF,
 )
 from ivhedge.pricing._polynomials import erfcx_polynomial, exp_polynomial, log_polynomial
-from ivhedge.pricing.jit import fused_multiply_add, njit
+from ivhedge.pricing.straight import (
+    absolute,
+    bits_of,
+    float_of,
+    fused_multiply_add,
+    select,
+    shift_left,
+    shift_right,
+    square_root,
+    straight,
+)
 
 __all__ = [
     "atanh_tail",
@@ -35,79 +44,71 @@ __all__ = [
     "log_ratio",
     "normal_cdf",
     "quotient_pair",
+    "split_ratio",
 ]
 
-BITS_OF_1_5 = np.float64(1.5).view(np.uint64)
-BITS_OF_2_52 = np.float64(2.0**52).view(np.uint64)
-BITS_OF_MIN, BITS_OF_MAX = np.float64(PRICE_MIN).view(np.uint64), np.float64(PRICE_MAX).view(np.uint64)
-BITS_OF_INFINITY = np.float64(np.inf).view(np.uint64)
-BIAS = np.uint64(1023)
-MANTISSA_BITS = np.uint64(52)
+BITS_OF_1_5, BITS_OF_2_52 = bits_of(1.5), bits_of(2.0**52)
+BITS_OF_MIN, BITS_OF_MAX, BITS_OF_INFINITY = bits_of(PRICE_MIN), bits_of(PRICE_MAX), bits_of(np.inf)
+BIAS, MANTISSA_BITS = 1023, 52
 LOG_2 = float(np.log(2.0))
 INV_LOG_2 = float(1.0 / np.log(2.0))
 ROUNDER = 1.5 * 2.0**52
 TINY_VOL = 1e-150
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
+def split_ratio(numerator: float, denominator: float) -> tuple[float, float]:
+    """Return p and the denominator times 2**p, with p such that their ratio lies in [2/3, 3/2]."""
+    top, bottom = bits_of(numerator), bits_of(denominator)
+    # Biased exponent of the ratio, rounded.
+    exponent = shift_right(top - bottom + BITS_OF_1_5, MANTISSA_BITS)
+    scaled = float_of(bottom + shift_left(exponent - np.uint64(BIAS), MANTISSA_BITS))
+    power = float_of(exponent | BITS_OF_2_52) - (2.0**52 + BIAS)
+    return power, scaled
+
+
+@straight
 def log_ratio(numerator: float, denominator: float) -> float:
     """ln(numerator/denominator) of positive normal numbers, to full relative accuracy near 1 too."""
-    top, bottom = np.float64(numerator).view(np.uint64), np.float64(denominator).view(np.uint64)
-    # Biased exponent of the ratio, rounded so that after scaling the ratio lies in [2/3, 3/2].
-    exponent = (top - bottom + BITS_OF_1_5) >> MANTISSA_BITS
-    scaled = np.uint64(bottom + ((exponent - BIAS) << MANTISSA_BITS)).view(np.float64)
-    power = np.uint64(exponent | BITS_OF_2_52).view(np.float64) - (2.0**52 + 1023.0)
+    power, scaled = split_ratio(numerator, denominator)
     z = (numerator - scaled) / (numerator + scaled)
     return power * LOG_2 + z * log_polynomial(z * z)
 
 
-@njit(forceinline=True, fastmath={"contract"})
-def exp_negative(x: float) -> float:
-    """exp(x) for x ≤ 0; 0 below −708."""
-    bounded = x if x > EXP_MIN else EXP_MIN
-    shifted = bounded * INV_LOG_2 + ROUNDER
-    n = shifted - ROUNDER
-    r = (bounded - n * LOG_2_HIGH) - n * LOG_2_LOW
-    scale = np.float64(shifted).view(np.uint64) << MANTISSA_BITS
-    value = np.uint64(np.float64(exp_polynomial(r)).view(np.uint64) + scale).view(np.float64)
-    return value if x > EXP_MIN else 0.0
-
-
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def exp_negative_sum(x: float, low: float) -> float:
     """exp(x + low) for x ≤ 0 and a correction `low` beyond the last digit of x; 0 below −708."""
-    bounded = x if x > EXP_MIN else EXP_MIN
+    bounded = select(x > EXP_MIN, x, EXP_MIN)
     shifted = bounded * INV_LOG_2 + ROUNDER
     n = shifted - ROUNDER
     r = (bounded - n * LOG_2_HIGH) + (low - n * LOG_2_LOW)
-    scale = np.float64(shifted).view(np.uint64) << MANTISSA_BITS
-    value = np.uint64(np.float64(exp_polynomial(r)).view(np.uint64) + scale).view(np.float64)
-    return value if x > EXP_MIN else 0.0
+    value = float_of(bits_of(exp_polynomial(r)) + shift_left(bits_of(shifted), MANTISSA_BITS))
+    return select(x > EXP_MIN, value, 0.0)
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
+def exp_negative(x: float) -> float:
+    """exp(x) for x ≤ 0; 0 below −708."""
+    return exp_negative_sum(x, 0.0)
+
+
+@straight
 def distance(forward: float, strike: float, total_vol: float) -> tuple[float, float]:
     """Return |ln(F/K)|/s, bounded by H_MAX, and 1/s; `log_ratio` with one division for both."""
-    divisor = total_vol if total_vol > TINY_VOL else TINY_VOL
-    top, bottom = np.float64(forward).view(np.uint64), np.float64(strike).view(np.uint64)
-    exponent = (top - bottom + BITS_OF_1_5) >> MANTISSA_BITS
-    scaled = np.uint64(bottom + ((exponent - BIAS) << MANTISSA_BITS)).view(np.float64)
-    power = np.uint64(exponent | BITS_OF_2_52).view(np.float64) - (2.0**52 + 1023.0)
+    divisor = select(total_vol > TINY_VOL, total_vol, TINY_VOL)
+    power, scaled = split_ratio(forward, strike)
     denominator = forward + scaled
     both = 1.0 / (denominator * divisor)
     inverse_vol = both * denominator
     z = (forward - scaled) * (both * divisor)
-    h = abs(power * LOG_2 + z * log_polynomial(z * z)) * inverse_vol
-    return h if h < H_MAX else H_MAX, inverse_vol
+    h = absolute(power * LOG_2 + z * log_polynomial(z * z)) * inverse_vol
+    return select(h < H_MAX, h, H_MAX), inverse_vol
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def quotient_pair(forward: float, strike: float) -> tuple[float, float, float]:
     """Return z with its rounding error, and p, such that ln(F/K) = p·ln 2 + 2·atanh(z) and |z| ≤ 0.2."""
-    top, bottom = np.float64(forward).view(np.uint64), np.float64(strike).view(np.uint64)
-    exponent = (top - bottom + BITS_OF_1_5) >> MANTISSA_BITS
-    scaled = np.uint64(bottom + ((exponent - BIAS) << MANTISSA_BITS)).view(np.float64)
-    power = np.uint64(exponent | BITS_OF_2_52).view(np.float64) - (2.0**52 + 1023.0)
+    power, scaled = split_ratio(forward, strike)
     numerator, denominator = forward - scaled, forward + scaled
     shift = denominator - forward
     denominator_low = (forward - (denominator - shift)) + (scaled - shift)
@@ -117,7 +118,7 @@ def quotient_pair(forward: float, strike: float) -> tuple[float, float, float]:
     return z, z_low, power
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def log_pair(z: float, z_low: float, power: float) -> tuple[float, float]:
     """p·ln 2 + 2·atanh(z) as a sum high + low of twice the working precision."""
     square = z * z
@@ -128,15 +129,15 @@ def log_pair(z: float, z_low: float, power: float) -> tuple[float, float]:
     return x, low - (x - high)
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def energy_pair(x: float, x_low: float, tau: float, vol: float, inverse_vol: float) -> tuple[float, float]:
     """(h − t)²/2 as a sum high + low, from x = ln(F/K) with its rounding error.
 
     It is (a − w/2)²/(2w) with w = vol²·tau, in the notation of ``_numpy_kernels``. 34 deviations away one
     rounding of a would cost 1e-13 of the price.
     """
-    a = abs(x)
-    a_low = x_low if x >= 0.0 else -x_low
+    a = absolute(x)
+    a_low = select(x >= 0.0, x_low, -x_low)
     square = vol * vol
     w = square * tau
     w_low = fused_multiply_add(square, tau, -w) + fused_multiply_add(vol, vol, -square) * tau
@@ -151,7 +152,7 @@ def energy_pair(x: float, x_low: float, tau: float, vol: float, inverse_vol: flo
     return 0.5 * energy, 0.5 * energy_low
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def atanh_tail(w: float) -> float:
     """(2·atanh(z)/z − 2)/z² in powers of w = z² ≤ 0.04: the Taylor series, in two chains."""
     v = w * w
@@ -169,7 +170,7 @@ def atanh_tail(w: float) -> float:
     return odd * w + even
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def erfcx_parts(y1: float, y2: float) -> tuple[float, float, float]:
     """(erfcx(y1) − erfcx(y2))/(y2 − y1) without cancellation, erfcx(y1) and erfcx(y2); y ≥ −0.85."""
     shifted1, shifted2 = y1 + 4.0, y2 + 4.0
@@ -181,38 +182,37 @@ def erfcx_parts(y1: float, y2: float) -> tuple[float, float, float]:
     return product * (value2 - 6.4 * i1 * slope), value1 * i1, value2 * i2
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def erfcx_pair(y1: float, y2: float) -> tuple[float, float]:
     """(erfcx(y1) − erfcx(y2))/(y2 − y1) without cancellation, and erfcx(y1) + erfcx(y2); y ≥ −0.85."""
     quotient, value1, value2 = erfcx_parts(y1, y2)
     return quotient, value1 + value2
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def normal_cdf(d: float) -> float:
     """N(d), with full relative accuracy in the lower tail."""
-    y = abs(d) * SQRT_HALF
+    y = absolute(d) * SQRT_HALF
     i = 1.0 / (y + 4.0)
     value, _ = erfcx_polynomial(1.0 - 6.4 * i, 0.0)
     tail = 0.5 * exp_negative(-0.5 * d * d) * value * i
-    return tail if d < 0.0 else 1.0 - tail
+    return select(d < 0.0, tail, 1.0 - tail)
 
 
-@njit(forceinline=True, fastmath={"contract"})
-def is_valid(forward: float, strike: float, tau: float, vol: float) -> np.bool_:
-    """Tell where the inputs describe an option; without short cuts, which would be branches."""
+@straight
+def is_valid(forward: float, strike: float, tau: float, vol: float) -> bool:
+    """Tell where the inputs describe an option."""
     # As unsigned numbers the bits of positive floats keep their order, and all others lie above.
-    low_bits, width = BITS_OF_MIN, BITS_OF_MAX - BITS_OF_MIN
-    forward_ok = np.float64(forward).view(np.uint64) - low_bits <= width
-    strike_ok = np.float64(strike).view(np.uint64) - low_bits <= width
+    width = BITS_OF_MAX - BITS_OF_MIN
+    forward_ok = bits_of(forward) - BITS_OF_MIN <= width
+    strike_ok = bits_of(strike) - BITS_OF_MIN <= width
     # Adding 0 turns −0 into 0.
-    tau_ok = np.float64(tau + 0.0).view(np.uint64) < BITS_OF_INFINITY
-    vol_ok = np.float64(vol + 0.0).view(np.uint64) < BITS_OF_INFINITY
-    return forward_ok & strike_ok & tau_ok & vol_ok
+    finite = (bits_of(tau + 0.0) < BITS_OF_INFINITY) & (bits_of(vol + 0.0) < BITS_OF_INFINITY)
+    return cast("bool", forward_ok & strike_ok & finite)
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def bounded_total_vol(tau: float, vol: float) -> float:
     """vol·sqrt(tau), bounded where every price has long reached its maximum."""
-    total_vol = vol * math.sqrt(tau)
-    return total_vol if total_vol < S_MAX else S_MAX
+    total_vol = vol * square_root(tau)
+    return select(total_vol < S_MAX, total_vol, S_MAX)

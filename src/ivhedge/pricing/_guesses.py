@@ -5,7 +5,7 @@ Written by tools/fit_implied_vol_guesses.py, which explains them; change that fi
 
 from typing import Final
 
-from ivhedge.pricing.jit import njit
+from ivhedge.pricing.straight import straight
 
 __all__ = [
     "FAR_Q_SCALE",
@@ -41,7 +41,7 @@ QUANTILE_ROOT: Final = 1.0
 """Normal quantile for probabilities up to a half: largest relative error 4.9e-04."""
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def near_bachelier(q: float) -> float:
     """Return s0/(a + β)."""
     square = q * q
@@ -58,7 +58,7 @@ def near_bachelier(q: float) -> float:
     return odd * q + even
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def near_high(q: float, u: float) -> float:
     """Higher half of s/s0 in powers of q."""
     row = 0.009636942975
@@ -87,7 +87,7 @@ def near_high(q: float, u: float) -> float:
     return total * q + row
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def near_low(high: float, q: float, u: float) -> float:
     """Return s/s0 from its higher half and the lower powers of q."""
     row = 0.004198391444
@@ -110,7 +110,7 @@ def near_low(high: float, q: float, u: float) -> float:
     return total * q + row
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def far_bachelier(q: float) -> float:
     """Return s0/(a + β)."""
     square = q * q
@@ -127,7 +127,7 @@ def far_bachelier(q: float) -> float:
     return odd * q + even
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def far_high(q: float, u: float) -> float:
     """Higher half of s/s0 in powers of q."""
     row = -0.195022233
@@ -156,7 +156,7 @@ def far_high(q: float, u: float) -> float:
     return total * q + row
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def far_low(high: float, q: float, u: float) -> float:
     """Return s/s0 from its higher half and the lower powers of q."""
     row = -30.60694531
@@ -185,7 +185,7 @@ def far_low(high: float, q: float, u: float) -> float:
     return total * q + row
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def quantile_polynomial(x: float) -> float:
     """z·sqrt(d + QUANTILE_ROOT)/d of N(−z) = ½·exp(−d), x = d/(d + QUANTILE_SHIFT) scaled."""
     value = 0.0195680043
@@ -195,7 +195,7 @@ def quantile_polynomial(x: float) -> float:
     return value * x + 1.31902998
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def short_log_polynomial(w: float) -> float:
     """2·atanh(z)/z in powers of w = z², for |z| ≤ 0.2, with a relative error of 2.9e-09."""
     value = 0.3053279815

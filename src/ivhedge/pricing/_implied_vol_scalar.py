@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ivhedge.core.types import BoolArray, FloatArray, StatusArray
 from ivhedge.pricing._elementary import erfcx_pair, log_ratio
 from ivhedge.pricing._implied_vol_numpy import (
     HALF_LOG_TWO_PI,
@@ -14,10 +15,11 @@ from ivhedge.pricing._implied_vol_numpy import (
     VOL_MIN,
 )
 from ivhedge.pricing._numpy_kernels import LOWER_Y, PRICE_MAX, PRICE_MIN, SQRT_HALF
-from ivhedge.pricing.jit import njit
+from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, njit
 from ivhedge.pricing.status import IvStatus
+from ivhedge.pricing.straight import absolute, exact, select, straight
 
-__all__ = ["implied_vol_item", "in_price_domain", "price_in_dollars", "value_above_intrinsic"]
+__all__ = ["in_price_domain", "price_in_dollars", "solve_one_by_one", "value_above_intrinsic"]
 
 OK = int(IvStatus.OK)
 BELOW_INTRINSIC = int(IvStatus.BELOW_INTRINSIC)
@@ -27,13 +29,11 @@ BAD_INPUT = int(IvStatus.BAD_INPUT)
 NOT_CONVERGED = int(IvStatus.NOT_CONVERGED)
 
 
-@njit(forceinline=True)
+@exact
 def price_in_dollars(price: float, forward: float, coin: bool) -> tuple[float, float]:
-    """Price in dollars and its rounding error: of a price in coin the exact product with the forward.
-
-    Dekker's product; without fused operations, which would fold the error term away.
-    """
-    factor = forward if coin else 1.0
+    """Price in dollars and its rounding error: of a price in coin the exact product with the forward."""
+    # Dekker's product, which needs no fused operations of the machine.
+    factor = select(coin, forward, 1.0)
     high = price * factor
     split = SPLITTER * price
     price_high = split - (split - price)
@@ -45,23 +45,25 @@ def price_in_dollars(price: float, forward: float, coin: bool) -> tuple[float, f
         price_low * factor_low
     )
     # Beyond that the splitting overflows; such a price is above every maximum anyway.
-    return high, (error if coin & (abs(high) < 1e290) & (abs(price) < 1e290) else 0.0)
+    return high, select(coin & (absolute(high) < 1e290) & (absolute(price) < 1e290), error, 0.0)
 
 
-@njit(forceinline=True)
-def value_above_intrinsic(price: float, low: float, forward: float, strike: float, sign: float) -> float:
+@exact
+def value_above_intrinsic(price: float, low: float, forward: float, strike: float, is_call: bool) -> float:
     """Price less intrinsic value, together with the rounding error of F − K (Knuth's TwoSum)."""
     intrinsic = forward - strike
     shift = intrinsic - forward
     error = (forward - (intrinsic - shift)) - (strike + shift)
+    sign = select(is_call, 1.0, -1.0)
     value = sign * intrinsic
-    return (price - value) - sign * error + low if value > 0.0 else price + low
+    return select(value > 0.0, (price - value) - sign * error, price) + low
 
 
-@njit(forceinline=True)
+@straight
 def in_price_domain(forward: float, strike: float) -> bool:
-    """Tell where forward and strike are numbers the formulas are made for; without short cuts."""
-    return (forward >= PRICE_MIN) & (forward <= PRICE_MAX) & (strike >= PRICE_MIN) & (strike <= PRICE_MAX)
+    """Tell where forward and strike are numbers the formulas are made for."""
+    forward_ok = (forward >= PRICE_MIN) & (forward <= PRICE_MAX)
+    return forward_ok & (strike >= PRICE_MIN) & (strike <= PRICE_MAX)
 
 
 @njit()
@@ -130,7 +132,7 @@ def implied_vol_item(
     headroom = ((forward if is_call else strike) - price) - low
     if headroom <= 0.0:
         return math.nan, ABOVE_MAXIMUM
-    time_value = value_above_intrinsic(price, low, forward, strike, 1.0 if is_call else -1.0)
+    time_value = value_above_intrinsic(price, low, forward, strike, is_call)
     if time_value <= 0.0:
         return math.nan, (BELOW_INTRINSIC if time_value < 0.0 else NO_TIME_VALUE)
     root = math.sqrt(forward) * math.sqrt(strike)
@@ -139,3 +141,20 @@ def implied_vol_item(
     if s >= VOL_MIN and VOL_MIN <= vol < np.inf:
         return vol, OK
     return math.nan, NOT_CONVERGED
+
+
+@njit(f"void({', '.join([IN_FLOATS] * 4)}, {IN_BOOLS}, boolean, float64[::1], uint8[::1])", nogil=True)
+def solve_one_by_one(
+    price: FloatArray,
+    forward: FloatArray,
+    strike: FloatArray,
+    tau: FloatArray,
+    is_call: BoolArray,
+    coin: bool,
+    vol: FloatArray,
+    status: StatusArray,
+) -> None:
+    """Fill vols and statuses; prices in dollars, or in coin."""
+    for i in range(vol.size):
+        high, low = price_in_dollars(price[i], forward[i], coin)
+        vol[i], status[i] = implied_vol_item(high, low, forward[i], strike[i], tau[i], is_call[i])

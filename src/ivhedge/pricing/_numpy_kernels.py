@@ -10,7 +10,7 @@ import numpy as np
 
 from ivhedge.core.types import BoolArray, FloatArray
 from ivhedge.pricing._constants import ERFCX
-from ivhedge.pricing.jit import fused_multiply_add
+from ivhedge.pricing.straight import fused_multiply_add
 
 __all__ = [
     "EXP_MIN",
@@ -22,8 +22,10 @@ __all__ = [
     "PRICE_MAX",
     "PRICE_MIN",
     "SQRT_HALF",
+    "SQUARE_MAX",
     "S_MAX",
     "S_MIN",
+    "TAU_MIN",
     "black76_price_numpy",
     "divided_difference",
     "energy_pair_numpy",
@@ -50,6 +52,8 @@ H_MAX = 60.0
 FAR = 7.0
 """Deviations from which the exponent of the price is computed with compensation."""
 LOG_2_HIGH, LOG_2_LOW = 0.69314718036912381649, 1.90821492927058770002e-10
+SQUARE_MAX, TAU_MIN = 1e120, 1e-290
+"""Vols whose square and times whose reciprocal stay normal numbers; others take the plainer formulas."""
 
 
 def valid_numpy(forward: FloatArray, strike: FloatArray, tau: FloatArray, vol: FloatArray) -> BoolArray:
@@ -138,7 +142,8 @@ def black76_price_numpy(
         upper = y1 < LOWER_Y
         quotient, total = divided_difference(np.where(upper, -y1, y1), y2)
         energy, low = 0.5 * (h - t) * (h - t), np.zeros_like(s)
-        far = np.flatnonzero((h - t > FAR) & (h < H_MAX) & ok)
+        ordinary = (vol > 1.0 / SQUARE_MAX) & (vol < SQUARE_MAX) & (tau > TAU_MIN)
+        far = np.flatnonzero((h - t > FAR) & (h < H_MAX) & ok & ordinary)
         energy[far], low[far] = energy_pair_numpy(forward[far], strike[far], tau[far], vol[far])
         # sqrt(F·K)·exp(−(h² + t²)/2), as a = 2·h·t.
         scale = 0.5 * np.minimum(forward, strike) * exp_numpy(-energy) * (1.0 - low)

@@ -3,12 +3,12 @@
 Written by tools/generate_pricing_constants.py; change that file, not this one.
 """
 
-from ivhedge.pricing.jit import njit
+from ivhedge.pricing.straight import straight
 
 __all__ = ["erfcx_polynomial", "exp_polynomial", "log_polynomial"]
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def erfcx_polynomial(c1: float, c2: float) -> tuple[float, float]:
     """erfcx(y)·(y + 4) in powers of c = 1 − 6.4/(y + 4), for y ≥ −0.85; and its slope c1 to c2."""
     square1, square2 = c1 * c1, c2 * c2
@@ -42,7 +42,7 @@ def erfcx_polynomial(c1: float, c2: float) -> tuple[float, float]:
     return odd * c1 + even, even_slope * both + (odd_slope * c2 * both + odd)
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def exp_polynomial(r: float) -> float:
     """exp(r) for |r| ≤ 0.35."""
     square = r * r
@@ -62,7 +62,7 @@ def exp_polynomial(r: float) -> float:
     return odd * r + even
 
 
-@njit(forceinline=True, fastmath={"contract"})
+@straight
 def log_polynomial(w: float) -> float:
     """2·atanh(z)/z in powers of w = z², for |z| ≤ 0.2."""
     square = w * w

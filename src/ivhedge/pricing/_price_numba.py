@@ -15,9 +15,10 @@ from ivhedge.pricing._elementary import (
     log_pair,
     quotient_pair,
 )
-from ivhedge.pricing._numpy_kernels import FAR, LOWER_Y, SQRT_HALF
+from ivhedge.pricing._numpy_kernels import FAR, LOWER_Y, SQRT_HALF, SQUARE_MAX, TAU_MIN
 from ivhedge.pricing._polynomials import erfcx_polynomial
 from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, njit, prefer_full_vectors
+from ivhedge.pricing.straight import select, straight
 
 __all__ = ["BLOCK", "price_kernel"]
 
@@ -28,6 +29,14 @@ S, INV_S, MINOR, MAJOR, WEIGHT, PRODUCT, C1, C2, VALUE, SLOPE = range(0, 10 * ST
 ROWS = 10
 UTMOST = 38.0
 """Deviations beyond which the exponential underflows."""
+
+
+@straight
+def distances(forward: float, strike: float, tau: float, vol: float) -> tuple[float, float, float, float]:
+    """Return s, 1/s, h − t and h + t."""
+    s = bounded_total_vol(tau, vol)
+    h, inverse = distance(forward, strike, s)
+    return s, inverse, h - 0.5 * s, h + 0.5 * s
 
 
 @njit(fastmath={"contract"}, nogil=True)
@@ -41,35 +50,35 @@ def fill_distances(
     """How far out of the money: s, 1/s, h − t, h + t and exp(−(h − t)²/2)."""
     prefer_full_vectors()
     far = 0
-    for i in range(min(forward.size, BLOCK)):
-        s = bounded_total_vol(tau[i], vol[i])
-        h, inverse = distance(forward[i], strike[i], s)
-        near = h - 0.5 * s
-        scratch[i + S], scratch[i + INV_S] = s, inverse
-        scratch[i + MINOR], scratch[i + MAJOR] = near, h + 0.5 * s
+    for i in range(forward.size):
+        s, inverse, near, away = distances(forward[i], strike[i], tau[i], vol[i])
+        scratch[i + S], scratch[i + INV_S], scratch[i + MINOR], scratch[i + MAJOR] = s, inverse, near, away
         far += near > FAR
-    for i in range(min(forward.size, BLOCK)):
+    for i in range(forward.size):
         minor = scratch[i + MINOR]
         scratch[i + WEIGHT] = exp_negative_sum(-0.5 * minor * minor, 0.0)
     if far > 0:
         refine_weights(forward, strike, tau, vol, scratch)
 
 
-@njit(fastmath={"contract"}, nogil=True)
-def fill_erfcx(size: int, scratch: FloatArray) -> None:
-    """Fill (y1 + 4)⁻¹·(y2 + 4)⁻¹ and, over c1 and c2, the erfcx polynomial at c1 and its slope to c2.
-
-    y1 is |h − t|/√2 where the price is close to its maximum, by reflection.
-    """
-    prefer_full_vectors()
-    for i in range(size):
-        y1, y2 = scratch[i + MINOR] * SQRT_HALF, scratch[i + MAJOR] * SQRT_HALF
-        shifted1, shifted2 = (-y1 if y1 < LOWER_Y else y1) + 4.0, y2 + 4.0
-        product = 1.0 / (shifted1 * shifted2)
-        scratch[i + PRODUCT] = product
-        scratch[i + C1], scratch[i + C2] = 1.0 - 6.4 * (shifted2 * product), 1.0 - 6.4 * (shifted1 * product)
-    for i in range(size):
-        scratch[i + VALUE], scratch[i + SLOPE] = erfcx_polynomial(scratch[i + C1], scratch[i + C2])
+@straight
+def refined_weight(
+    forward: float,
+    strike: float,
+    tau: float,
+    vol: float,
+    inverse_vol: float,
+    minor: float,
+    weight: float,
+) -> float:
+    """exp(−(h − t)²/2) from an exponent of more than double precision, where that matters."""
+    z, z_low, power = quotient_pair(forward, strike)
+    x, x_low = log_pair(z, z_low, power)
+    high, low = energy_pair(x, x_low, tau, vol, inverse_vol)
+    # Beyond the utmost it is 0, and overflows may have spoilt the sum.
+    refined = select(minor < UTMOST, exp_negative_sum(-high, -low), 0.0)
+    ordinary = (vol > 1.0 / SQUARE_MAX) & (vol < SQUARE_MAX) & (tau > TAU_MIN)
+    return select((minor > FAR) & ordinary, refined, weight)
 
 
 @njit(fastmath={"contract"}, nogil=True)
@@ -82,13 +91,66 @@ def refine_weights(
 ) -> None:
     """Put in the exponentials of far wings, whose exponent needs more than double precision."""
     prefer_full_vectors()
-    for i in range(min(forward.size, BLOCK)):
-        z, z_low, power = quotient_pair(forward[i], strike[i])
-        x, x_low = log_pair(z, z_low, power)
-        high, low = energy_pair(x, x_low, tau[i], vol[i], scratch[i + INV_S])
-        # Beyond it the exponential is 0, and overflows may have spoilt the sum.
-        refined = exp_negative_sum(-high, -low) if scratch[i + MINOR] < UTMOST else 0.0
-        scratch[i + WEIGHT] = refined if scratch[i + MINOR] > FAR else scratch[i + WEIGHT]
+    for i in range(forward.size):
+        scratch[i + WEIGHT] = refined_weight(
+            forward[i],
+            strike[i],
+            tau[i],
+            vol[i],
+            scratch[i + INV_S],
+            scratch[i + MINOR],
+            scratch[i + WEIGHT],
+        )
+
+
+@straight
+def erfcx_arguments(minor: float, major: float) -> tuple[float, float, float]:
+    """1/((y1 + 4)·(y2 + 4)) and the polynomial's arguments for y = minor/√2 (or its reflection), major/√2."""
+    y1 = minor * SQRT_HALF
+    shifted1, shifted2 = select(y1 < LOWER_Y, -y1, y1) + 4.0, major * SQRT_HALF + 4.0
+    product = 1.0 / (shifted1 * shifted2)
+    return product, 1.0 - 6.4 * (shifted2 * product), 1.0 - 6.4 * (shifted1 * product)
+
+
+@njit(fastmath={"contract"}, nogil=True)
+def fill_erfcx(size: int, scratch: FloatArray) -> None:
+    """Fill (y1 + 4)⁻¹·(y2 + 4)⁻¹ and, over c1 and c2, the erfcx polynomial at c1 and its slope to c2.
+
+    y1 is |h − t|/√2 where the price is close to its maximum, by reflection.
+    """
+    prefer_full_vectors()
+    for i in range(size):
+        product, c1, c2 = erfcx_arguments(scratch[i + MINOR], scratch[i + MAJOR])
+        scratch[i + PRODUCT], scratch[i + C1], scratch[i + C2] = product, c1, c2
+    for i in range(size):
+        scratch[i + VALUE], scratch[i + SLOPE] = erfcx_polynomial(scratch[i + C1], scratch[i + C2])
+
+
+@straight
+def price_from_erfcx(
+    forward: float,
+    strike: float,
+    total_vol: float,
+    minor: float,
+    weight: float,
+    product: float,
+    c1: float,
+    c2: float,
+    value1: float,
+    slope: float,
+    is_call: bool,
+) -> float:
+    """Price from the erfcx polynomial: a divided difference, or a sum close to the maximum."""
+    value2 = value1 + (c2 - c1) * slope
+    cap = select(forward < strike, forward, strike)
+    scale = 0.5 * cap * weight
+    # 1/(y + 4) = (1 − c)/6.4.
+    total = (value1 * (1.0 - c1) + value2 * (1.0 - c2)) * (1.0 / 6.4)
+    quotient = (value2 - (1.0 - c1) * slope) * product
+    close = minor * SQRT_HALF < LOWER_Y
+    otm = select(close, cap - scale * total, scale * (total_vol * SQRT_HALF) * quotient)
+    intrinsic = select(is_call, forward - strike, strike - forward)
+    return otm + select(intrinsic > 0.0, intrinsic, 0.0)
 
 
 @njit(fastmath={"contract"}, nogil=True)
@@ -103,20 +165,21 @@ def fill_prices(
 ) -> None:
     """Out-of-the-money value by divided difference, plus intrinsic value; NaN for invalid items."""
     prefer_full_vectors()
-    for i in range(min(out.size, BLOCK)):
-        c1, c2, value1, slope = scratch[i + C1], scratch[i + C2], scratch[i + VALUE], scratch[i + SLOPE]
-        value2 = value1 + (c2 - c1) * slope
-        upper = scratch[i + MINOR] * SQRT_HALF < LOWER_Y
-        f, k = forward[i], strike[i]
-        cap = f if f < k else k
-        scale = 0.5 * cap * scratch[i + WEIGHT]
-        # 1/(y + 4) = (1 − c)/6.4.
-        total = (value1 * (1.0 - c1) + value2 * (1.0 - c2)) * (1.0 / 6.4)
-        quotient = (value2 - (1.0 - c1) * slope) * scratch[i + PRODUCT]
-        otm = cap - scale * total if upper else scale * (scratch[i + S] * SQRT_HALF) * quotient
-        intrinsic = f - k if is_call[i] else k - f
-        price = otm + (intrinsic if intrinsic > 0.0 else 0.0)
-        out[i] = price if is_valid(f, k, tau[i], vol[i]) else np.nan
+    for i in range(out.size):
+        price = price_from_erfcx(
+            forward[i],
+            strike[i],
+            scratch[i + S],
+            scratch[i + MINOR],
+            scratch[i + WEIGHT],
+            scratch[i + PRODUCT],
+            scratch[i + C1],
+            scratch[i + C2],
+            scratch[i + VALUE],
+            scratch[i + SLOPE],
+            is_call[i],
+        )
+        out[i] = price if is_valid(forward[i], strike[i], tau[i], vol[i]) else np.nan
 
 
 @njit(

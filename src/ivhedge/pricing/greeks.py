@@ -74,7 +74,7 @@ def compute_greeks(
     is_call: ArrayLike,
     names: Sequence[str],
 ) -> dict[str, FloatArray]:
-    """Compute dollar and coin Greeks alike; the names are known to be right."""
+    """Compute Greeks, all in dollars or all in coin; the names are known to be right."""
     shape, flat, calls = broadcast_options(is_call, forward=forward, strike=strike, tau=tau, vol=vol)
     if jit_available():
         values = _compiled_greeks(flat, calls, names)
@@ -85,17 +85,19 @@ def compute_greeks(
 
 
 def _compiled_greeks(flat: list[FloatArray], calls: BoolArray, names: Sequence[str]) -> list[FloatArray]:
+    from ivhedge.pricing._greeks_coin_numba import coin_greeks_kernel
     from ivhedge.pricing._greeks_numba import greeks_kernel
 
     forward, strike, tau, vol = flat
     codes = np.array([_CODES[name] for name in names], dtype=np.int64)
+    kernel = greeks_kernel if codes.size == 0 or codes[0] < len(GREEK_NAMES) else coin_greeks_kernel
     with_tails = not NEED_TAILS.isdisjoint(names)
     out = np.empty((codes.size, forward.size))
     irregular = np.empty(forward.size, dtype=np.bool_)
 
     def work(part: slice) -> None:
         columns = forward[part], strike[part], tau[part], vol[part], calls[part]
-        greeks_kernel(*columns, codes, with_tails, out, part.start, irregular[part])
+        kernel(*columns, codes, with_tails, out, part.start, irregular[part])
 
     in_chunks(forward.size, work)
     rest = np.flatnonzero(irregular)

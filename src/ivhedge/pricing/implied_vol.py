@@ -8,7 +8,6 @@ from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import ArrayLike, FloatArray, StatusArray
 from ivhedge.pricing._implied_vol_numpy import implied_vol_numpy
 from ivhedge.pricing._inputs import broadcast_options
-from ivhedge.pricing._parallel import in_chunks
 from ivhedge.pricing.jit import jit_available
 
 __all__ = ["implied_vol"]
@@ -96,17 +95,12 @@ def implied_vol(
         is_call, price=price, forward=forward, strike=strike, tau=tau
     )
     if jit_available():
-        from ivhedge.pricing._implied_vol_numba import implied_vol_kernel
+        from ivhedge.pricing._implied_vol_numba import invert
 
         vol = np.empty(p.size)
         status = np.empty(p.size, dtype=np.uint8)
 
-        def invert(part: slice) -> None:
-            implied_vol_kernel(
-                p[part], f[part], k[part], years[part], calls[part], coin, vol[part], status[part]
-            )
-
-        in_chunks(p.size, invert)
+        invert(p, f, k, years, calls, coin, vol, status)
     else:
         vol, status = implied_vol_numpy(p, f, k, years, np.where(calls, 1.0, -1.0), coin=coin)
     return (vol.reshape(shape), status.reshape(shape)) if return_status else vol.reshape(shape)

@@ -13,14 +13,11 @@ from functools import cache, update_wrapper
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from ivhedge.core.types import FloatArray
-
-__all__ = ["IN_BOOLS", "IN_FLOATS", "fused_multiply_add", "jit_available", "njit", "prefer_full_vectors"]
+__all__ = ["IN_BOOLS", "IN_FLOATS", "Intrinsic", "jit_available", "njit", "prefer_full_vectors"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., object])
-N = TypeVar("N", float, FloatArray)
 
 IN_FLOATS = "Array(float64, 1, 'C', True)"
 """Type of a float input in a signature: contiguous, and read-only so that any array of the caller fits."""
@@ -37,6 +34,11 @@ def jit_available() -> bool:
     """
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return False
+    return _numba_is_installed()
+
+
+@cache
+def _numba_is_installed() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
@@ -73,7 +75,7 @@ class _LazyKernel(Generic[P, R]):
         return cast("Callable[P, R]", compiled)
 
 
-class _Intrinsic(Generic[P, R]):
+class Intrinsic(Generic[P, R]):
     """An instruction inside a kernel that numba lacks: plain Python until it is compiled."""
 
     def __init__(self, plain: Callable[P, R], build: Callable[[], Callable[..., object]]) -> None:
@@ -82,6 +84,7 @@ class _Intrinsic(Generic[P, R]):
         update_wrapper(self, plain)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function."""
         return self.plain(*args, **kwargs)
 
     def dispatcher(self) -> Callable[..., object]:
@@ -105,45 +108,15 @@ def _full_vectors_intrinsic() -> Callable[..., object]:
     return cast("Callable[..., object]", request)
 
 
-def _fused_intrinsic() -> Callable[..., object]:
-    from numba import types
-    from numba.extending import intrinsic
-
-    @intrinsic
-    def fused(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.fma(*arguments)
-
-        return types.float64(types.float64, types.float64, types.float64), generate
-
-    return cast("Callable[..., object]", fused)
-
-
 def _no_request() -> None:
     return None
 
 
-def _plain_fused(a: N, b: N, c: N) -> N:
-    # Dekker's product; also for arrays. The sum is exact where a·b and −c agree to a factor of 2.
-    split_a, split_b = 134217729.0 * a, 134217729.0 * b
-    high_a, high_b = split_a - (split_a - a), split_b - (split_b - b)
-    low_a, low_b = a - high_a, b - high_b
-    product = a * b
-    error = ((high_a * high_b - product) + high_a * low_b + low_a * high_b) + low_a * low_b
-    return (product + c) + error
-
-
-prefer_full_vectors = _Intrinsic(_no_request, _full_vectors_intrinsic)
+prefer_full_vectors = Intrinsic(_no_request, _full_vectors_intrinsic)
 """Call it first in a kernel: use the widest vectors of the machine (512 bit) even where half is the default.
 
 LLVM keeps to 256 bit on several AVX-512 processors; for long straight-line kernels the full width is faster.
 Elsewhere the request has no effect.
-"""
-
-fused_multiply_add = _Intrinsic(_plain_fused, _fused_intrinsic)
-"""a·b + c with one rounding, for the exact error of a product or the residual of a quotient.
-
-In plain Python exact only for that use, where the sum cancels; there it takes arrays too.
 """
 
 
@@ -151,7 +124,7 @@ def _with_compiled_globals(function: Callable[..., object]) -> FunctionType:
     # numba resolves names through the function's globals, where it must meet dispatchers, not our wrapper.
     plain = cast("FunctionType", function)
     names = {
-        name: value.dispatcher() if isinstance(value, _LazyKernel | _Intrinsic) else value
+        name: value.dispatcher() if isinstance(value, _LazyKernel | Intrinsic) else value
         for name, value in plain.__globals__.items()
         if not isinstance(value, _LazyKernel) or name in plain.__code__.co_names
     }
