@@ -233,7 +233,7 @@ def test_argument_orders_that_were_promised():
     from ivhedge.pricing import black76_greeks, black76_price, implied_vol
 
     order = ["forward", "strike", "tau", "vol", "is_call"]
-    assert list(inspect.signature(black76_price).parameters) == order
+    assert list(inspect.signature(black76_price).parameters) == [*order, "out"]
     assert list(inspect.signature(black76_greeks).parameters)[:5] == order
     assert list(inspect.signature(implied_vol).parameters) == [
         "price",
@@ -242,5 +242,6 @@ def test_argument_orders_that_were_promised():
         "tau",
         "is_call",
         "numeraire",
+        "out",
         "return_status",
     ]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ivhedge.core.errors import DataError
+from ivhedge.pricing import black76_greeks, black76_price, coin_greeks, implied_vol
 from ivhedge.pricing._inputs import broadcast_floats, broadcast_options
 
 
@@ -118,3 +119,52 @@ def test_results_of_one_option_may_be_read_only_but_never_change():
     assert not first.flags.writeable
     assert broadcast_options(False, forward=1.0)[2].tolist() == [False]
     assert first.tolist() == [True]
+
+
+OPTIONS = (np.linspace(90.0, 110.0, 12).reshape(3, 4), 100.0, 0.5, 0.4, True)
+CALLS_WITH_OUT = {
+    "price": (lambda out: black76_price(*OPTIONS, out=out), (3, 4)),
+    "vol": (lambda out: implied_vol(np.full((3, 4), 15.0), *OPTIONS[:3], True, out=out), (3, 4)),
+    "greeks": (lambda out: black76_greeks(*OPTIONS, names=("delta", "gamma"), out=out), (2, 3, 4)),
+    "coin": (lambda out: coin_greeks(*OPTIONS, names=("price_coin", "c_F"), out=out), (2, 3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS_WITH_OUT)
+def test_results_go_where_they_are_asked_to(backend, name):
+    call, shape = CALLS_WITH_OUT[name]
+    out = np.full(shape, -7.0)
+    given = call(out)
+    fresh = call(None)
+    rows = [given] if isinstance(given, np.ndarray) else list(given.values())
+    wanted = [fresh] if isinstance(fresh, np.ndarray) else list(fresh.values())
+    for row, want in zip(rows, wanted, strict=True):
+        assert np.shares_memory(row, out)
+        np.testing.assert_array_equal(row, want)
+    assert not (out == -7.0).any()
+
+
+@pytest.mark.parametrize("name", CALLS_WITH_OUT)
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda out: out[..., :-1], "shape"),
+        (lambda out: out.astype(np.float32), "float32"),
+        (lambda out: out.tolist(), "list"),
+        (lambda out: np.asfortranarray(out), "C-contiguous"),
+    ],
+)
+def test_an_unfit_place_for_results_is_refused(name, spoil, message):
+    call, shape = CALLS_WITH_OUT[name]
+    with pytest.raises(DataError, match=message):
+        call(spoil(np.empty(shape)))
+
+
+def test_results_never_overwrite_inputs():
+    forward = np.full(5, 100.0)
+    with pytest.raises(DataError, match="overlapping"):
+        black76_price(forward, 100.0, 0.5, 0.4, True, out=forward)
+    locked = np.empty(5)
+    locked.setflags(write=False)
+    with pytest.raises(DataError, match="writeable"):
+        black76_price(forward, 100.0, 0.5, 0.4, True, out=locked)

@@ -22,12 +22,12 @@ from ivhedge.pricing._greeks_state import (
     fill_block,
 )
 from ivhedge.pricing._price_numba import BLOCK, INV_S, STRIDE
-from ivhedge.pricing.jit import njit, prefer_full_vectors
+from ivhedge.pricing.jit import INNER, njit, prefer_full_vectors
 
 __all__ = ["greeks_kernel"]
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def fill_greek(
     code: int,
     scratch: FloatArray,

@@ -25,7 +25,7 @@ from ivhedge.pricing._price_numba import (
     fill_erfcx,
 )
 from ivhedge.pricing._price_numba import ROWS as PRICE_ROWS
-from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, njit, prefer_full_vectors
+from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, INNER, njit, prefer_full_vectors
 from ivhedge.pricing.straight import flip, select, square_root, straight
 
 __all__ = ["fill_block", "fill_state", "fill_tails"]
@@ -66,7 +66,7 @@ def needs_twin(forward: float, strike: float, tau: float, vol: float, total_vol:
     return flip(is_valid(forward, strike, tau, vol) & inside & ordinary)
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def fill_state(
     forward: FloatArray,
     strike: FloatArray,
@@ -133,7 +133,7 @@ def price_and_tails(
     return price, first, second
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def fill_tails(
     forward: FloatArray,
     strike: FloatArray,
@@ -161,7 +161,7 @@ def fill_tails(
         scratch[i + PRICE], scratch[i + N1], scratch[i + N2] = price, first, second
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def fill_block(
     forward: FloatArray,
     strike: FloatArray,

@@ -15,7 +15,7 @@ from ivhedge.pricing._implied_vol_numpy import (
     VOL_MIN,
 )
 from ivhedge.pricing._numpy_kernels import LOWER_Y, PRICE_MAX, PRICE_MIN, SQRT_HALF
-from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, njit
+from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, INNER, njit
 from ivhedge.pricing.status import IvStatus
 from ivhedge.pricing.straight import absolute, exact, select, straight
 
@@ -66,7 +66,7 @@ def in_price_domain(forward: float, strike: float) -> bool:
     return forward_ok & (strike >= PRICE_MIN) & (strike <= PRICE_MAX)
 
 
-@njit()
+@njit(**INNER)
 def price_over_slope(s: float, h: float, t: float, upper: bool) -> float:
     """Return b/b' in the lower region, −(b_max − b)/b' in the upper one.
 
@@ -82,7 +82,7 @@ def price_over_slope(s: float, h: float, t: float, upper: bool) -> float:
     return SQRT_PI_HALF * difference
 
 
-@njit()
+@njit(**INNER)
 def next_total_vol(s: float, a: float, root: float, target: float, log_target: float, upper: bool) -> float:
     """Make one Householder step of third order on ln b, kept inside [s/2, 2s]."""
     h, t = a / s, 0.5 * s
@@ -101,7 +101,7 @@ def next_total_vol(s: float, a: float, root: float, target: float, log_target: f
     return min(max(s + step, 0.5 * s), 2.0 * s)
 
 
-@njit()
+@njit(**INNER)
 def solve_total_vol(a: float, root: float, time_value: float, headroom: float, cap: float) -> float:
     """Total vol of an option with time value and headroom above 0; NaN without convergence."""
     upper = headroom < 0.5 * cap
@@ -122,7 +122,7 @@ def solve_total_vol(a: float, root: float, time_value: float, headroom: float, c
     return math.nan
 
 
-@njit()
+@njit(**INNER)
 def implied_vol_item(
     price: float, low: float, forward: float, strike: float, tau: float, is_call: bool
 ) -> tuple[float, int]:

@@ -35,7 +35,7 @@ from ivhedge.pricing._implied_vol_numpy import HALF_LOG_TWO_PI, SQRT_PI_HALF, VO
 from ivhedge.pricing._implied_vol_scalar import in_price_domain, price_in_dollars, value_above_intrinsic
 from ivhedge.pricing._numpy_kernels import LOWER_Y, SQRT_HALF
 from ivhedge.pricing._polynomials import erfcx_polynomial
-from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, njit, prefer_full_vectors
+from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, INNER, njit, prefer_full_vectors
 from ivhedge.pricing.straight import absolute, select, square_root, straight
 
 __all__ = ["invert_far", "invert_near", "invert_upper"]
@@ -190,7 +190,7 @@ def final_vol(s: float, a: float, r: float, target: float, tau: float, side: flo
     return select(inside & converged, found, math.nan)
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def fill_ratio(size: int, work: FloatArray) -> None:
     """Fill r at s in the lower region."""
     prefer_full_vectors()
@@ -201,7 +201,7 @@ def fill_ratio(size: int, work: FloatArray) -> None:
         work[i + RATIO] = lower_ratio(work[i + SCALE], work[i + C1], work[i + C2])
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def fill_upper_ratio(size: int, work: FloatArray) -> None:
     """Fill r at s in the upper region."""
     prefer_full_vectors()
@@ -212,7 +212,7 @@ def fill_upper_ratio(size: int, work: FloatArray) -> None:
         work[i + RATIO] = upper_ratio(work[i + C1], work[i + C2])
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def finish(tau: FloatArray, side: float, work: FloatArray, vol: FloatArray) -> int:
     """Make the last step, fill vols and count those that are NaN."""
     prefer_full_vectors()
@@ -225,7 +225,7 @@ def finish(tau: FloatArray, side: float, work: FloatArray, vol: FloatArray) -> i
     return rejected
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def normalise(
     price: FloatArray,
     forward: FloatArray,

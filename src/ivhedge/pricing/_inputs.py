@@ -1,13 +1,14 @@
 """Bring whatever the caller has into flat float64 arrays of one common shape."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 from ivhedge.core.errors import DataError
 from ivhedge.core.types import ArrayLike, BoolArray, FloatArray
 
-__all__ = ["broadcast_floats", "broadcast_options"]
+__all__ = ["broadcast_floats", "broadcast_options", "output"]
 
 _ONE_FLAG = {True: np.ones(1, np.bool_), False: np.zeros(1, np.bool_)}
 for _flag in _ONE_FLAG.values():
@@ -66,6 +67,28 @@ def broadcast_floats(**inputs: ArrayLike) -> tuple[tuple[int, ...], list[FloatAr
     shape = _common_shape(_shapes(inputs, arrays))
     size = math.prod(shape)
     return shape, [_flatten(a, shape, size) for a in arrays]
+
+
+def output(
+    out: FloatArray | None, shape: tuple[int, ...], inputs: Iterable[FloatArray | BoolArray]
+) -> FloatArray:
+    """Return `out` after checks, or a new array of the shape.
+
+    Raises
+    ------
+    DataError
+        If `out` is not a writeable, C-contiguous float64 array of that shape, or shares memory with an input.
+    """
+    if out is None:
+        return np.empty(shape)
+    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != shape:
+        found = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise DataError(f"expected out as a float64 array of shape {shape}, found {found}")
+    if not out.flags.c_contiguous or not out.flags.writeable or not out.flags.aligned:
+        raise DataError("expected out as a writeable, aligned, C-contiguous array; found one that is not")
+    if any(np.may_share_memory(out, given) for given in inputs):
+        raise DataError("expected out in memory of its own, found it overlapping an input")
+    return out
 
 
 def _one_option(values: list[ArrayLike]) -> list[FloatArray] | None:

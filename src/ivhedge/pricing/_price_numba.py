@@ -17,7 +17,7 @@ from ivhedge.pricing._elementary import (
 )
 from ivhedge.pricing._numpy_kernels import FAR, LOWER_Y, SQRT_HALF, SQUARE_MAX, TAU_MIN
 from ivhedge.pricing._polynomials import erfcx_polynomial
-from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, njit, prefer_full_vectors
+from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, INNER, njit, prefer_full_vectors
 from ivhedge.pricing.straight import select, straight
 
 __all__ = ["BLOCK", "price_kernel"]
@@ -39,7 +39,7 @@ def distances(forward: float, strike: float, tau: float, vol: float) -> tuple[fl
     return s, inverse, h - 0.5 * s, h + 0.5 * s
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def fill_distances(
     forward: FloatArray,
     strike: FloatArray,
@@ -81,7 +81,7 @@ def refined_weight(
     return select((minor > FAR) & ordinary, refined, weight)
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def refine_weights(
     forward: FloatArray,
     strike: FloatArray,
@@ -112,7 +112,7 @@ def erfcx_arguments(minor: float, major: float) -> tuple[float, float, float]:
     return product, 1.0 - 6.4 * (shifted2 * product), 1.0 - 6.4 * (shifted1 * product)
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def fill_erfcx(size: int, scratch: FloatArray) -> None:
     """Fill (y1 + 4)⁻¹·(y2 + 4)⁻¹ and, over c1 and c2, the erfcx polynomial at c1 and its slope to c2.
 
@@ -153,7 +153,7 @@ def price_from_erfcx(
     return otm + select(intrinsic > 0.0, intrinsic, 0.0)
 
 
-@njit(fastmath={"contract"}, nogil=True)
+@njit(fastmath={"contract"}, nogil=True, **INNER)
 def fill_prices(
     forward: FloatArray,
     strike: FloatArray,

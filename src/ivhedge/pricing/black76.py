@@ -3,7 +3,7 @@
 import numpy as np
 
 from ivhedge.core.types import ArrayLike, FloatArray
-from ivhedge.pricing._inputs import broadcast_options
+from ivhedge.pricing._inputs import broadcast_options, output
 from ivhedge.pricing._numpy_kernels import black76_price_numpy
 from ivhedge.pricing._parallel import in_chunks
 from ivhedge.pricing.jit import jit_available
@@ -12,7 +12,13 @@ __all__ = ["black76_price"]
 
 
 def black76_price(
-    forward: ArrayLike, strike: ArrayLike, tau: ArrayLike, vol: ArrayLike, is_call: ArrayLike
+    forward: ArrayLike,
+    strike: ArrayLike,
+    tau: ArrayLike,
+    vol: ArrayLike,
+    is_call: ArrayLike,
+    *,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Price European options on a forward, undiscounted.
 
@@ -25,16 +31,20 @@ def black76_price(
     vol : array_like
         Volatility as a decimal (0.45), at least 0.
     is_call : array_like of bool
+    out : FloatArray, broadcast shape, optional
+        Where the result goes, C-contiguous and apart from the inputs: repeated calls on large arrays spare
+        the system fresh memory.
 
     Returns
     -------
     FloatArray, broadcast shape
-        Price in the unit of `forward`.
+        Price in the unit of `forward`; `out` where given.
 
     Raises
     ------
     DataError
-        If an input is not numeric, `is_call` is not boolean, or the shapes do not broadcast.
+        If an input is not numeric, `is_call` is not boolean, the shapes do not broadcast, or `out` does not
+        fit.
 
     Notes
     -----
@@ -53,12 +63,14 @@ def black76_price(
     """
     shape, flat, calls = broadcast_options(is_call, forward=forward, strike=strike, tau=tau, vol=vol)
     f, k, years, v = flat
+    price = output(out, shape, (*flat, calls))
     if not jit_available():
-        return black76_price_numpy(f, k, years, v, np.where(calls, 1.0, -1.0)).reshape(shape)
+        np.copyto(price, black76_price_numpy(f, k, years, v, np.where(calls, 1.0, -1.0)).reshape(shape))
+        return price
     from ivhedge.pricing._price_numba import price_kernel
 
-    out = np.empty(f.size)
+    rows = price.reshape(-1)
     in_chunks(
-        f.size, lambda part: price_kernel(f[part], k[part], years[part], v[part], calls[part], out[part])
+        f.size, lambda part: price_kernel(f[part], k[part], years[part], v[part], calls[part], rows[part])
     )
-    return out.reshape(shape)
+    return price

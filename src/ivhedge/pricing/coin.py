@@ -25,6 +25,7 @@ def coin_greeks(
     is_call: ArrayLike,
     *,
     names: Sequence[str] = COIN_GREEK_NAMES,
+    out: FloatArray | None = None,
 ) -> dict[str, FloatArray]:
     """Compute the value in coin and its Greeks.
 
@@ -34,6 +35,8 @@ def coin_greeks(
         As for `black76_price`; `forward` and `strike` in dollars.
     names : sequence of str
         Any of `COIN_GREEK_NAMES`.
+    out : FloatArray, shape (len(names), *broadcast shape), optional
+        As for `black76_greeks`.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def coin_greeks(
         raise ConfigError(
             f"expected coin Greeks of {', '.join(COIN_GREEK_NAMES)}; found {', '.join(unknown)}"
         )
-    return compute_greeks(forward, strike, tau, vol, is_call, names)
+    return compute_greeks(forward, strike, tau, vol, is_call, names, out)
 
 
 def coin_price(price_usd: ArrayLike, forward: ArrayLike) -> FloatArray:

@@ -8,7 +8,7 @@ from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import ArrayLike, BoolArray, FloatArray
 from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
 from ivhedge.pricing._greeks_numpy import COIN_GREEK_NAMES, GREEK_NAMES, NEED_TAILS, greeks_numpy
-from ivhedge.pricing._inputs import broadcast_options
+from ivhedge.pricing._inputs import broadcast_options, output
 from ivhedge.pricing._parallel import in_chunks
 from ivhedge.pricing.jit import jit_available
 
@@ -25,6 +25,7 @@ def black76_greeks(
     is_call: ArrayLike,
     *,
     names: Sequence[str] = GREEK_NAMES,
+    out: FloatArray | None = None,
 ) -> dict[str, FloatArray]:
     """Compute raw mathematical Greeks; conventions, formulas and limits are in ``docs/pricing.md``.
 
@@ -34,6 +35,9 @@ def black76_greeks(
         As for `black76_price`.
     names : sequence of str
         Any of `GREEK_NAMES`.
+    out : FloatArray, shape (len(names), *broadcast shape), optional
+        Where the results go, C-contiguous and apart from the inputs: repeated calls on large arrays spare
+        the system fresh memory. The results are its rows.
 
     Returns
     -------
@@ -45,7 +49,8 @@ def black76_greeks(
     ConfigError
         If a name is unknown.
     DataError
-        If an input is not numeric, `is_call` is not boolean, or the shapes do not broadcast.
+        If an input is not numeric, `is_call` is not boolean, the shapes do not broadcast, or `out` does not
+        fit.
 
     Notes
     -----
@@ -63,7 +68,7 @@ def black76_greeks(
     unknown = [name for name in names if name not in GREEK_NAMES]
     if unknown:
         raise ConfigError(f"expected Greeks of {', '.join(GREEK_NAMES)}; found {', '.join(unknown)}")
-    return compute_greeks(forward, strike, tau, vol, is_call, names)
+    return compute_greeks(forward, strike, tau, vol, is_call, names, out)
 
 
 def compute_greeks(
@@ -73,18 +78,24 @@ def compute_greeks(
     vol: ArrayLike,
     is_call: ArrayLike,
     names: Sequence[str],
+    out: FloatArray | None,
 ) -> dict[str, FloatArray]:
     """Compute Greeks, all in dollars or all in coin; the names are known to be right."""
     shape, flat, calls = broadcast_options(is_call, forward=forward, strike=strike, tau=tau, vol=vol)
+    values = output(out, (len(names), *shape), (*flat, calls))
+    rows = values.reshape(len(names), -1)
     if jit_available():
-        values = _compiled_greeks(flat, calls, names)
+        _fill_compiled(flat, calls, names, rows)
     else:
         f, k, years, v = flat
-        values = greeks_numpy(f, k, years, v, np.where(calls, 1.0, -1.0), names)
-    return {name: value.reshape(shape) for name, value in zip(names, values, strict=True)}
+        for row, greek in zip(
+            rows, greeks_numpy(f, k, years, v, np.where(calls, 1.0, -1.0), names), strict=True
+        ):
+            row[:] = greek
+    return dict(zip(names, values, strict=True))
 
 
-def _compiled_greeks(flat: list[FloatArray], calls: BoolArray, names: Sequence[str]) -> list[FloatArray]:
+def _fill_compiled(flat: list[FloatArray], calls: BoolArray, names: Sequence[str], out: FloatArray) -> None:
     from ivhedge.pricing._greeks_coin_numba import coin_greeks_kernel
     from ivhedge.pricing._greeks_numba import greeks_kernel
 
@@ -92,7 +103,6 @@ def _compiled_greeks(flat: list[FloatArray], calls: BoolArray, names: Sequence[s
     codes = np.array([_CODES[name] for name in names], dtype=np.int64)
     kernel = greeks_kernel if codes.size == 0 or codes[0] < len(GREEK_NAMES) else coin_greeks_kernel
     with_tails = not NEED_TAILS.isdisjoint(names)
-    out = np.empty((codes.size, forward.size))
     irregular = np.empty(forward.size, dtype=np.bool_)
 
     def work(part: slice) -> None:
@@ -107,7 +117,6 @@ def _compiled_greeks(flat: list[FloatArray], calls: BoolArray, names: Sequence[s
         twin = greeks_numpy(forward[rest], strike[rest], tau[rest], vol[rest], signs, names)
         for row, values in zip(out, twin, strict=True):
             row[rest] = values
-    return list(out)
 
 
 def vega_per_vol_point(vega: ArrayLike) -> FloatArray:

@@ -7,7 +7,7 @@ import numpy as np
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import ArrayLike, FloatArray, StatusArray
 from ivhedge.pricing._implied_vol_numpy import implied_vol_numpy
-from ivhedge.pricing._inputs import broadcast_options
+from ivhedge.pricing._inputs import broadcast_options, output
 from ivhedge.pricing.jit import jit_available
 
 __all__ = ["implied_vol"]
@@ -24,6 +24,7 @@ def implied_vol(
     is_call: ArrayLike,
     *,
     numeraire: Numeraire = "usd",
+    out: FloatArray | None = None,
     return_status: Literal[False] = False,
 ) -> FloatArray: ...
 
@@ -37,6 +38,7 @@ def implied_vol(
     is_call: ArrayLike,
     *,
     numeraire: Numeraire = "usd",
+    out: FloatArray | None = None,
     return_status: Literal[True],
 ) -> tuple[FloatArray, StatusArray]: ...
 
@@ -49,6 +51,7 @@ def implied_vol(
     is_call: ArrayLike,
     *,
     numeraire: Numeraire = "usd",
+    out: FloatArray | None = None,
     return_status: bool = False,
 ) -> FloatArray | tuple[FloatArray, StatusArray]:
     """Invert undiscounted Black-76 prices to volatilities.
@@ -63,6 +66,9 @@ def implied_vol(
     numeraire : {"usd", "coin"}
         Unit of `price`. A coin premium counts ``price·forward`` dollars, taken exactly: turning it into
         dollars beforehand would cost a rounding, which a deep in-the-money option does not forgive.
+    out : FloatArray, broadcast shape, optional
+        Where the vols go, C-contiguous and apart from the inputs: repeated calls on large arrays spare
+        the system fresh memory.
     return_status : bool
         Return the per-item `IvStatus` too.
 
@@ -75,7 +81,8 @@ def implied_vol(
     Raises
     ------
     DataError
-        If an input is not numeric, `is_call` is not boolean, or the shapes do not broadcast.
+        If an input is not numeric, `is_call` is not boolean, the shapes do not broadcast, or `out` does not
+        fit.
     ConfigError
         If `numeraire` is unknown.
 
@@ -94,13 +101,13 @@ def implied_vol(
     shape, (p, f, k, years), calls = broadcast_options(
         is_call, price=price, forward=forward, strike=strike, tau=tau
     )
+    vol = output(out, shape, (p, f, k, years, calls))
     if jit_available():
         from ivhedge.pricing._implied_vol_numba import invert
 
-        vol = np.empty(p.size)
         status = np.empty(p.size, dtype=np.uint8)
-
-        invert(p, f, k, years, calls, coin, vol, status)
+        invert(p, f, k, years, calls, coin, vol.reshape(-1), status)
     else:
-        vol, status = implied_vol_numpy(p, f, k, years, np.where(calls, 1.0, -1.0), coin=coin)
-    return (vol.reshape(shape), status.reshape(shape)) if return_status else vol.reshape(shape)
+        found, status = implied_vol_numpy(p, f, k, years, np.where(calls, 1.0, -1.0), coin=coin)
+        np.copyto(vol, found.reshape(shape))
+    return (vol, status.reshape(shape)) if return_status else vol

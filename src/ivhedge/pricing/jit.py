@@ -13,7 +13,7 @@ from functools import cache, update_wrapper
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-__all__ = ["IN_BOOLS", "IN_FLOATS", "Intrinsic", "jit_available", "njit", "prefer_full_vectors"]
+__all__ = ["INNER", "IN_BOOLS", "IN_FLOATS", "Intrinsic", "jit_available", "njit", "prefer_full_vectors"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,6 +22,8 @@ F = TypeVar("F", bound=Callable[..., object])
 IN_FLOATS = "Array(float64, 1, 'C', True)"
 """Type of a float input in a signature: contiguous, and read-only so that any array of the caller fits."""
 IN_BOOLS = "Array(boolean, 1, 'C', True)"
+INNER: dict[str, Any] = {"no_cpython_wrapper": True}
+"""Options of a kernel that only kernels call: without an entry from Python it compiles faster."""
 
 
 def jit_available() -> bool:
@@ -144,7 +146,7 @@ def njit(signature: str | None = None, **options: Any) -> Callable[[F], F]:
         combination of argument types is compiled when it is first seen.
     **options
         Passed to ``numba.njit``; ``error_model="numpy"`` unless given otherwise, and always ``cache=True``
-        where a cache directory can be written.
+        where a cache directory can be written. `INNER` for kernels that only kernels call.
 
     Returns
     -------
@@ -156,7 +158,8 @@ def njit(signature: str | None = None, **options: Any) -> Callable[[F], F]:
     numba's cache follows changes of the file that holds the function, not of files it calls into: after
     changing a shared kernel during development, remove ``__pycache__``.
     """
-    chosen = {"error_model": "numpy", **options}
+    # A wrapper for callers in C is of no use here and takes time to compile.
+    chosen = {"error_model": "numpy", "no_cfunc_wrapper": True, **options}
 
     def decorate(function: F) -> F:
         return cast("F", _LazyKernel(function, signature, chosen))
