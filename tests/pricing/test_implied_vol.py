@@ -116,12 +116,65 @@ def test_time_value_in_the_last_bit_is_recovered_or_refused(backend):
     assert status.tolist() == [IvStatus.BELOW_INTRINSIC, IvStatus.OK]
 
 
+def test_vols_too_small_to_be_sure_of_are_refused(backend):
+    # At the money the total vol is sqrt(2π) times the price.
+    price = np.array([3e-290, 3e-291, 3e-291]) / math.sqrt(2.0 * math.pi)
+    vol, status = implied_vol(price, 1.0, 1.0, [1.0, 1.0, 1e-200], True, return_status=True)
+    assert status.tolist() == [IvStatus.OK, IvStatus.NOT_CONVERGED, IvStatus.NOT_CONVERGED]
+    assert np.isnan(vol).tolist() == [False, True, True]
+
+
 def test_tiny_prices_far_below_the_square_root_of_the_forward(backend):
     price = np.array([5e-324, 1e-320, 1e-300, 1e-200])
     vol, status = implied_vol(price, 95_000.0, 150_000.0, 0.1, True, return_status=True)
     assert (status == IvStatus.OK).all()
     assert (np.diff(vol) > 0).all()
     np.testing.assert_allclose(black76_price(95_000.0, 150_000.0, 0.1, vol[2:], True), price[2:], rtol=1e-11)
+
+
+def test_at_the_money_the_bound_holds_with_room_to_spare(backend, exact):
+    # Where the arguments of the erfcx polynomial were rounded carelessly, prices and vols were 2 eps off on
+    # average and 10 at worst.
+    forward, total_vol = 3300.0, np.linspace(0.01, 1.9, 500)
+    price = black76_price(forward, forward, 1.0, total_vol, True)
+    vol = implied_vol(price, forward, forward, 1.0, True)
+    errors = []
+    for p, s, found in zip(price, total_vol, vol, strict=True):
+        want_price = forward * mp.erf(mp.mpf(s) / mp.sqrt(8))
+        want = mp.sqrt(8) * mp.erfinv(mp.mpf(p) / forward)
+        floor = p / forward / (want * mp.npdf(want / 2)) * EPS / 2
+        errors.append((float((p / want_price - 1) / EPS), float((found / want - 1) / (EPS + floor))))
+    assert (np.abs(errors).max(axis=0) <= [7.0, 7.0]).all()
+    assert (np.abs(np.mean(errors, axis=0)) <= 1.0).all()
+
+
+def test_a_price_many_orders_below_the_forward_is_no_failure(backend):
+    # b·sqrt(F·K) over the price reaches 1e320 on the way, which must not stop the iteration.
+    price, forward, strike = 2.0547737442445738e-234, 1.334855826598688e109, 2.9900283927717563e130
+    vol, status = implied_vol(price, forward, strike, 1.0, True, return_status=True)
+    assert status == IvStatus.OK
+    assert float(vol) == pytest.approx(1.2247049092628637, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("smallest", "largest", "share_smallest", "share_largest"),
+    [(9.2, 12.4, 0.38, 0.57), (28.0, 30.0, 0.478, 0.478), (8.0, 16.0, 0.3, 0.42)],
+)
+def test_large_total_vols_are_not_left_too_early(
+    backend, exact, smallest, largest, share_smallest, share_largest
+):
+    # Around the inflection h = s/2 a last step short enough for s = 1 leaves 3e-14 at s = 10.
+    forward = 1e-60
+    s = np.linspace(smallest, largest, 40)
+    strike = forward * np.exp(np.linspace(share_smallest, share_largest, 40) * s * s)
+    price = black76_price(forward, strike, 1.0, s, True)
+    got = implied_vol(price, forward, strike, 1.0, True)
+    for found, p, k, v in zip(got, price, strike, s, strict=True):
+        want = exact.vol(p, forward, k, 1.0, 1, v)
+        h = math.log(k / forward) / v
+        density = math.exp(-0.5 * (h * h + v * v / 4)) / math.sqrt(2 * math.pi)
+        floor = p / math.sqrt(forward * k) / (v * density) * EPS / 2
+        assert abs(found / want - 1) <= 8 * (EPS + floor), (v, h)
 
 
 def test_prices_in_coin_keep_their_last_bit(backend, exact):

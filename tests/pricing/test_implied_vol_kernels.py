@@ -83,6 +83,19 @@ def test_prices_near_their_maximum_take_the_second_pass():
     np.testing.assert_allclose(found[good], o["vol"][good], rtol=1e-7)
 
 
+@pytest.mark.parametrize(("h_max", "s_min", "s_max"), [(34.0, 0.5, 6.0), (2.0, 2.5, 9.0)])
+def test_few_options_are_left_to_the_scalar_solver(monkeypatch, h_max, s_min, s_max):
+    left = []
+    solve = kernel.solve_one_by_one
+    monkeypatch.setattr(kernel, "solve_one_by_one", lambda *x: left.append(x[0].size) or solve(*x))
+    o = options(5000, 13, h_max=h_max, s_min=s_min, s_max=s_max)
+    price = o["price"]
+    inside = (price < np.where(o["is_call"], o["forward"], o["strike"])) & (price > 1e-250 * o["forward"])
+    _, status = implied_vol(*(o[name][inside] for name in COLUMNS), return_status=True)
+    assert (status == IvStatus.OK).all()
+    assert sum(left) < 0.01 * inside.sum()
+
+
 @pytest.mark.parametrize("coin", [False, True])
 @pytest.mark.parametrize("size", [1, 255, 257, 5000])
 def test_all_paths_agree_with_the_twin(size, coin):
@@ -181,4 +194,22 @@ def test_a_product_in_dollars_is_exact():
         high, low = scalar.price_in_dollars(price, forward, True)
         assert Fraction(high) + Fraction(low) == Fraction(price) * Fraction(forward)
         assert scalar.price_in_dollars(price, forward, False) == (price, 0.0)
-    assert scalar.price_in_dollars(1e300, 2.0, True)[1] == 0.0
+    # Splitting would overflow; such prices are above every maximum.
+    for price, forward in ((1e300, 2.0), (1e305, 2.0), (1e305, 1e-100), (1e200, 1e150)):
+        assert scalar.price_in_dollars(price, forward, True) == (price * forward, 0.0)
+
+
+def test_what_is_left_above_intrinsic_value_is_exact():
+    from fractions import Fraction
+
+    from ivhedge.pricing._implied_vol_numpy import _time_value
+
+    rng = np.random.default_rng(12)
+    forward, strike = rng.lognormal(0.0, 2.0, (2, 300))
+    intrinsic = np.abs(forward - strike)
+    price = intrinsic + np.spacing(intrinsic) * rng.integers(-3, 4, 300)
+    sign = np.where(forward > strike, 1.0, -1.0)
+    twin, _ = _time_value(price, np.zeros(300), forward, strike, sign)
+    for p, f, k, of_twin in zip(price.tolist(), forward.tolist(), strike.tolist(), twin, strict=True):
+        want = float(Fraction(p) - abs(Fraction(f) - Fraction(k)))
+        assert scalar.value_above_intrinsic(p, 0.0, f, k, f > k) == of_twin == want

@@ -176,7 +176,8 @@ def erfcx_parts(y1: float, y2: float) -> tuple[float, float, float]:
     shifted1, shifted2 = y1 + 4.0, y2 + 4.0
     product = 1.0 / (shifted1 * shifted2)
     i1, i2 = shifted2 * product, shifted1 * product
-    c1, c2 = 1.0 - 6.4 * i1, 1.0 - 6.4 * i2
+    # 1 − 6.4·i rounds three times as much where y is about 0.
+    c1, c2 = (y1 - 2.4) * i1, (y2 - 2.4) * i2
     value1, slope = erfcx_polynomial(c1, c2)
     value2 = value1 + (c2 - c1) * slope
     return product * (value2 - 6.4 * i1 * slope), value1 * i1, value2 * i2
@@ -194,7 +195,7 @@ def normal_cdf(d: float) -> float:
     """N(d), with full relative accuracy in the lower tail."""
     y = absolute(d) * SQRT_HALF
     i = 1.0 / (y + 4.0)
-    value, _ = erfcx_polynomial(1.0 - 6.4 * i, 0.0)
+    value, _ = erfcx_polynomial((y - 2.4) * i, 0.0)
     tail = 0.5 * exp_negative(-0.5 * d * d) * value * i
     return select(d < 0.0, tail, 1.0 - tail)
 

@@ -27,8 +27,8 @@ SPLITTER = 2.0**27 + 1.0
 """Splits a double into two halves whose products are exact."""
 VOL_MIN = 1e-290
 """Smaller vols come out of prices with too few bits left to be inverted."""
-LAST_STEP = 1e-4
-"""A fourth-order step that moves s by less than this fraction leaves an error far below rounding."""
+LAST_STEP, LAST_STEP_S = 1e-4, 4.0
+"""A fourth-order step below this fraction of s, or of 4 if s is more, leaves an error far below rounding."""
 
 
 def implied_vol_numpy(
@@ -106,7 +106,7 @@ def _solve(
     active = np.arange(s.size)
     for _ in range(MAX_STEPS):
         s_new = _step(s[active], a[active], root[active], target[active], upper[active])
-        done = np.abs(s_new - s[active]) <= LAST_STEP * s_new
+        done = np.abs(s_new - s[active]) <= LAST_STEP * np.minimum(s_new, LAST_STEP_S)
         s[active] = s_new
         converged[active[done]] = True
         active = active[~done]
@@ -126,7 +126,8 @@ def _step(s: FloatArray, a: FloatArray, root: FloatArray, target: FloatArray, up
     h, t = a / s, 0.5 * s
     r = _price_over_slope(s, h, t, upper)
     value = np.abs(r) * root
-    log_gap = np.where(target > 1e-290, np.log(value / target), np.log(value) - np.log(target))
+    # The quotient overflows where the price is that much smaller than sqrt(F·K).
+    log_gap = np.where(value < 1e290 * target, np.log(value / target), np.log(value) - np.log(target))
     g = log_gap - 0.5 * (h * h + t * t) - HALF_LOG_TWO_PI
     v = h * h / s - 0.25 * s
     w = v * v - 3.0 * (h / s) ** 2 - 0.25

@@ -9,6 +9,7 @@ from ivhedge.pricing._elementary import erfcx_pair, log_ratio
 from ivhedge.pricing._implied_vol_numpy import (
     HALF_LOG_TWO_PI,
     LAST_STEP,
+    LAST_STEP_S,
     MAX_STEPS,
     SPLITTER,
     SQRT_PI_HALF,
@@ -88,7 +89,8 @@ def next_total_vol(s: float, a: float, root: float, target: float, log_target: f
     h, t = a / s, 0.5 * s
     r = price_over_slope(s, h, t, upper)
     value = abs(r) * root
-    log_gap = math.log(value / target) if target > 1e-290 else math.log(value) - log_target
+    # The quotient overflows where the price is that much smaller than sqrt(F·K).
+    log_gap = math.log(value / target) if value < 1e290 * target else math.log(value) - log_target
     g = log_gap - 0.5 * (h * h + t * t) - HALF_LOG_TWO_PI
     v = h * h / s - 0.25 * s
     w = v * v - 3.0 * (h / s) ** 2 - 0.25
@@ -117,7 +119,7 @@ def solve_total_vol(a: float, root: float, time_value: float, headroom: float, c
     for _ in range(MAX_STEPS):
         previous = s
         s = next_total_vol(s, a, root, target, log_target, upper)
-        if abs(s - previous) <= LAST_STEP * s:
+        if abs(s - previous) <= LAST_STEP * min(s, LAST_STEP_S):
             return s
     return math.nan
 

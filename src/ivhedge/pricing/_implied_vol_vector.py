@@ -31,7 +31,7 @@ from ivhedge.pricing._guesses import (
     quantile_polynomial,
     short_log_polynomial,
 )
-from ivhedge.pricing._implied_vol_numpy import HALF_LOG_TWO_PI, SQRT_PI_HALF, VOL_MIN
+from ivhedge.pricing._implied_vol_numpy import HALF_LOG_TWO_PI, LAST_STEP_S, SQRT_PI_HALF, VOL_MIN
 from ivhedge.pricing._implied_vol_scalar import in_price_domain, price_in_dollars, value_above_intrinsic
 from ivhedge.pricing._numpy_kernels import LOWER_Y, SQRT_HALF
 from ivhedge.pricing._polynomials import erfcx_polynomial
@@ -52,7 +52,7 @@ TARGET_MIN = 1e-280
 TOTAL_VOL_MIN = 1e-75
 """Nor a smaller s; its square has to be a normal number."""
 LAST_STEP_MAX = 2e-4
-"""After a Newton step below this fraction of s the fourth-order error is below 2e-15, see docs/pricing.md."""
+"""After a Newton step below this fraction of s, or of 4, the error is below 1e-15, see docs/pricing.md."""
 DISTANCE_MIN = (LOWER_Y - 0.05) / SQRT_HALF
 """h − t from which the divided difference of erfcx is good; t − h for the upper region's sum."""
 PASS = f"int64({', '.join([IN_FLOATS] * 4)}, {IN_BOOLS}, boolean, float64[::1])"
@@ -123,11 +123,14 @@ def upper_start(a: float, beta: float) -> float:
 def lower_arguments(s: float, a: float) -> tuple[float, float, float]:
     """Scale of r = b/b' and the two arguments of erfcx's polynomial, at y1 = (h − t)/√2, y2 = (h + t)/√2."""
     # y + 4 times s, so that one division serves h = a/s and both arguments.
-    left = (a - 0.5 * (s * s)) * SQRT_HALF + 4.0 * s
-    right = left + SQRT_HALF * (s * s)
-    inverse = s / (left * right)
-    scale = (SQRT_PI_HALF * SQRT_HALF) * (s * s) * inverse
-    return scale, 1.0 - 6.4 * (right * inverse), 1.0 - 6.4 * (left * inverse)
+    square = s * s
+    near = (a - 0.5 * square) * SQRT_HALF
+    away = near + SQRT_HALF * square
+    left, right = near + 4.0 * s, away + 4.0 * s
+    inverse = 1.0 / (left * right)
+    scale = (SQRT_PI_HALF * SQRT_HALF) * square * (s * inverse)
+    # (y − 2.4)/(y + 4): 1 − 6.4/(y + 4) rounds three times as much where y is about 0.
+    return scale, (near - 2.4 * s) * (right * inverse), (away - 2.4 * s) * (left * inverse)
 
 
 @straight
@@ -186,7 +189,8 @@ def final_vol(s: float, a: float, r: float, target: float, tau: float, side: flo
     found = (s * under + step * over) / (under * square_root(tau))
     # The logarithm does not hand a NaN on, so that the target has to be asked again.
     inside = (side * distance > DISTANCE_MIN) & (target > TARGET_MIN) & (s > TOTAL_VOL_MIN)
-    converged = (absolute(step) < LAST_STEP_MAX * s) & (found >= VOL_MIN) & (found < math.inf)
+    longest = LAST_STEP_MAX * select(s < LAST_STEP_S, s, LAST_STEP_S)
+    converged = (absolute(step) < longest) & (found >= VOL_MIN) & (found < math.inf)
     return select(inside & converged, found, math.nan)
 
 

@@ -119,7 +119,8 @@ def divided_difference(y1: FloatArray, y2: FloatArray) -> tuple[FloatArray, Floa
     The difference quotient falls out of the Horner recurrence, so it is as exact at y1 = y2 as elsewhere.
     """
     i1, i2 = 1.0 / (y1 + 4.0), 1.0 / (y2 + 4.0)
-    c1, c2 = 1.0 - 6.4 * i1, 1.0 - 6.4 * i2
+    # 1 − 6.4·i rounds three times as much where y is about 0.
+    c1, c2 = (y1 - 2.4) * i1, (y2 - 2.4) * i2
     value, slope = np.full_like(y1, ERFCX[-1]), np.zeros_like(y1)
     for coefficient in ERFCX[-2::-1]:
         slope = slope * c2 + value

@@ -106,10 +106,12 @@ def refine_weights(
 @straight
 def erfcx_arguments(minor: float, major: float) -> tuple[float, float, float]:
     """1/((y1 + 4)·(y2 + 4)) and the polynomial's arguments for y = minor/√2 (or its reflection), major/√2."""
-    y1 = minor * SQRT_HALF
-    shifted1, shifted2 = select(y1 < LOWER_Y, -y1, y1) + 4.0, major * SQRT_HALF + 4.0
+    y1, y2 = minor * SQRT_HALF, major * SQRT_HALF
+    y1 = select(y1 < LOWER_Y, -y1, y1)
+    shifted1, shifted2 = y1 + 4.0, y2 + 4.0
     product = 1.0 / (shifted1 * shifted2)
-    return product, 1.0 - 6.4 * (shifted2 * product), 1.0 - 6.4 * (shifted1 * product)
+    # (y − 2.4)/(y + 4): 1 − 6.4/(y + 4) rounds three times as much where y is about 0.
+    return product, (y1 - 2.4) * (shifted2 * product), (y2 - 2.4) * (shifted1 * product)
 
 
 @njit(fastmath={"contract"}, nogil=True, **INNER)

@@ -77,9 +77,10 @@ def fill_arguments(total_vol: FloatArray, deviations: FloatArray, c1: FloatArray
         s, h = total_vol[i], deviations[i]
         y1, y2 = (h - 0.5 * s) * SQRT_HALF, (h + 0.5 * s) * SQRT_HALF
         shifted1, shifted2 = (-y1 if y1 < LOWER_Y else y1) + 4.0, y2 + 4.0
-        product = 6.4 / (shifted1 * shifted2)
-        c1[i] = 1.0 - shifted2 * product
-        c2[i] = 1.0 - shifted1 * product
+        product = 1.0 / (shifted1 * shifted2)
+        # c = 1 − 6.4/(y + 4), in the form that rounds least near y = 2.4.
+        c1[i] = (shifted1 - 6.4) * (shifted2 * product)
+        c2[i] = (shifted2 - 6.4) * (shifted1 * product)
 
 
 @njit(forceinline=True, fastmath={"contract"})

@@ -83,7 +83,7 @@ def compute_greeks(
     """Compute Greeks, all in dollars or all in coin; the names are known to be right."""
     shape, flat, calls = broadcast_options(is_call, forward=forward, strike=strike, tau=tau, vol=vol)
     values = output(out, (len(names), *shape), (*flat, calls))
-    rows = values.reshape(len(names), -1)
+    rows = values.reshape(len(names), flat[0].size)
     if jit_available():
         _fill_compiled(flat, calls, names, rows)
     else:

@@ -1,16 +1,16 @@
 """Straight-line functions of numbers: plain Python when called, machine operations inside a compiled loop.
 
-A function decorated with `straight` may use ``+ - * /``, comparisons, ``& | ~``, `select` for choices, the
-primitives below and other straight functions; nothing else. In plain Python it computes on floats, or on
-arrays. Inside a compiled kernel it is run once with tracing numbers that write each operation into the
-kernel's own code: numba has nothing to analyse, which makes the first call several times faster than with
-functions of its own, and a loop over options stays free of calls and branches and can be vectorised.
+A function decorated with `straight` may use ``+ - * /``, comparisons, ``& |``, `flip` for "not", `select`
+for choices, the primitives below and other straight functions; nothing else. In plain Python it computes on
+floats, or on arrays. Inside a compiled kernel it is run once with tracing numbers that write each operation
+into the kernel's own code: numba has nothing to analyse, which makes the first call several times faster than
+with functions of its own, and a loop over options stays free of calls and branches and can be vectorised.
 
 Products and sums may be fused (LLVM's ``contract``), as in kernels with that option; `exact` switches it off.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -38,8 +38,18 @@ R = TypeVar("R")
 N = TypeVar("N", float, FloatArray)
 
 
+class _Flags(list[str]):
+    """Flags of one instruction, even if there are none: numba hands its own to those whose list is empty."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
 class _Traced:
     """A number that writes what is done with it into LLVM code; `kind` is ``float``, ``bits`` or ``flag``."""
+
+    # numpy's numbers leave operations with this one to it.
+    __array_ufunc__ = None
 
     def __init__(self, builder: Any, value: Any, kind: str, flags: tuple[str, ...]) -> None:
         self.builder, self.value, self.kind, self.flags = builder, value, kind, flags
@@ -58,12 +68,17 @@ class _Traced:
 
         if self.kind == "float":
             return ir.Constant(ir.DoubleType(), float(cast("float", other)))
+        # A whole number for bits, True or False for a flag.
+        if isinstance(other, float | np.floating):
+            raise TypeError(f"expected a whole number with {self.kind}, found {other}")
         width = 64 if self.kind == "bits" else 1
         return ir.Constant(ir.IntType(width), int(cast("int", other)))
 
     def _combine(self, name: str, left: Any, right: Any) -> "_Traced":
         if self.kind == "float":
-            return self.make(getattr(self.builder, "f" + name)(left, right, flags=self.flags), "float")
+            made = getattr(self.builder, "f" + name)(left, right)
+            made.flags = _Flags(self.flags)
+            return self.make(made, "float")
         return self.make(getattr(self.builder, name)(left, right), self.kind)
 
     def __add__(self, other: object) -> "_Traced":
@@ -91,7 +106,12 @@ class _Traced:
         return self._combine("div", self.lift(other), self.value)
 
     def __neg__(self) -> "_Traced":
+        self._expect("float")
         return self.make(self.builder.fneg(self.value), "float")
+
+    def _expect(self, kind: str) -> None:
+        if self.kind != kind:
+            raise TypeError(f"expected a {kind}, found a {self.kind} in a straight-line function")
 
     def __and__(self, other: object) -> "_Traced":
         return self.make(self.builder.and_(self.value, self.lift(other)), self.kind)
@@ -100,11 +120,31 @@ class _Traced:
         return self.make(self.builder.or_(self.value, self.lift(other)), self.kind)
 
     def __invert__(self) -> "_Traced":
-        return self.make(self.builder.not_(self.value), self.kind)
+        # In plain Python ~True is −2, which is true.
+        raise TypeError("expected flip(condition), found ~ in a straight-line function")
+
+    def flip(self) -> "_Traced":
+        """Logical not."""
+        self._expect("flag")
+        return self.make(self.builder.not_(self.value), "flag")
 
     def _compare(self, sign: str, other: object) -> "_Traced":
-        compare = self.builder.fcmp_ordered if self.kind == "float" else self.builder.icmp_unsigned
-        return self.make(compare(sign, self.value, self.lift(other)), "flag")
+        right = self.lift(other)
+        if self.kind != "float":
+            return self.make(self.builder.icmp_unsigned(sign, self.value, right), "flag")
+        # NaN is unequal to everything and fails every other comparison.
+        compare = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
+        made = compare(sign, self.value, right)
+        made.flags = _Flags()
+        return self.make(made, "flag")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> "_Traced":  # type: ignore[override]
+        return self._compare("==", other)
+
+    def __ne__(self, other: object) -> "_Traced":  # type: ignore[override]
+        return self._compare("!=", other)
 
     def __lt__(self, other: object) -> "_Traced":
         return self._compare("<", other)
@@ -125,6 +165,7 @@ class _Traced:
         """Use an LLVM function of doubles, such as ``llvm.sqrt``."""
         from llvmlite import ir
 
+        self._expect("float")
         double = ir.DoubleType()
         values = [self.value, *map(self.lift, others)]
         function = self.builder.module.declare_intrinsic(
@@ -147,8 +188,8 @@ def select(condition: bool, if_true: float, if_false: float) -> float:
         if isinstance(traced, np.ndarray):
             return cast("float", np.where(traced, if_true, if_false))
         return if_true if condition else if_false
-    given: tuple[object, object] = (if_true, if_false)
-    like = next((x for x in given if isinstance(x, _Traced)), traced.make(None, "float"))
+    first = _first_traced((if_true, if_false))
+    like = traced.make(None, "float") if first is None else first
     chosen = traced.builder.select(traced.value, like.lift(if_true), like.lift(if_false))
     return cast("float", like.make(chosen, like.kind))
 
@@ -156,7 +197,7 @@ def select(condition: bool, if_true: float, if_false: float) -> float:
 def flip(condition: bool) -> bool:
     """Logical not."""
     traced: object = condition
-    return cast("bool", ~traced) if isinstance(traced, _Traced) else np.logical_not(condition)
+    return cast("bool", traced.flip()) if isinstance(traced, _Traced) else np.logical_not(condition)
 
 
 def square_root(x: float) -> float:
@@ -174,10 +215,32 @@ def absolute(x: float) -> float:
 def fused_multiply_add(a: N, b: N, c: N) -> N:
     """a·b + c with one rounding, for the exact error of a product or the residual of a quotient.
 
-    In plain Python exact only for that use, where the sum cancels; there it takes arrays too.
+    In plain Python, and on processors without that instruction, exact only for that use, where the sum
+    cancels. In plain Python it takes arrays too.
     """
-    if isinstance(a, _Traced):
-        return cast("N", a.call("llvm.fma", b, c))
+    traced = _first_traced((a, b, c))
+    if traced is None:
+        return _sum_of_product(a, b, c)
+    first, second, third = (traced.make(traced.lift(x), "float") for x in (a, b, c))
+    if _processor_fuses():
+        return cast("N", first.call("llvm.fma", second, third))
+    # LLVM would call a library function, once per option.
+    plain: Any = _sum_of_product
+    return cast("N", _with_flags(plain(*(_with_flags(x, ()) for x in (first, second, third))), traced.flags))
+
+
+@cache
+def _processor_fuses() -> bool:
+    from llvmlite import binding
+    from numba.core import config
+
+    if not binding.get_process_triple().startswith(("x86_64", "i386", "i686", "amd64")):
+        return True
+    features = vars(config)["CPU_FEATURES"]
+    return "+fma" in (binding.get_host_cpu_features().flatten() if features is None else features).split(",")
+
+
+def _sum_of_product(a: N, b: N, c: N) -> N:
     # Dekker's product. The sum is exact where a·b and −c agree to a factor of 2.
     split_a, split_b = 134217729.0 * a, 134217729.0 * b
     high_a, high_b = split_a - (split_a - a), split_b - (split_b - b)
@@ -222,16 +285,19 @@ class Straight(Intrinsic[P, R], Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute on numbers, or write the operations of traced ones."""
-        traced = next((x for x in args if isinstance(x, _Traced)), None)
+        call = cast("Callable[..., R]", self.plain)
+        traced = _first_traced((*args, *kwargs.values()))
         if traced is None:
-            # As compiled: no complaint about bits that wrap around, infinities or NaN.
+            # As compiled: no complaint about division by zero, bits that wrap around, infinities or NaN.
+            numbers = [np.float64(x) if type(x) is float else x for x in args]
+            named = {name: np.float64(x) if type(x) is float else x for name, x in kwargs.items()}
             with np.errstate(all="ignore"):
-                return self.plain(*args, **kwargs)
+                return call(*numbers, **named)
         if traced.flags == self._flags:
-            return self.plain(*args, **kwargs)
+            return call(*args, **kwargs)
         # A function keeps its own rule on fusing inside another one.
         own = [_with_flags(x, self._flags) for x in args]
-        result = self.plain(*own, **kwargs)  # type: ignore[arg-type]
+        result = call(*own, **{name: _with_flags(x, self._flags) for name, x in kwargs.items()})
         if isinstance(result, tuple):
             return cast("R", tuple(_with_flags(x, traced.flags) for x in result))
         return cast("R", _with_flags(result, traced.flags))
@@ -245,6 +311,10 @@ def straight(function: Callable[P, R]) -> Straight[P, R]:
 def exact(function: Callable[P, R]) -> Straight[P, R]:
     """Decorate a straight-line function whose roundings matter: nothing is fused in it."""
     return cast("Straight[P, R]", update_wrapper(Straight(function, ()), function))
+
+
+def _first_traced(values: Iterable[object]) -> _Traced | None:
+    return next((x for x in values if isinstance(x, _Traced)), None)
 
 
 def _with_flags(value: object, flags: tuple[str, ...]) -> object:
@@ -299,7 +369,10 @@ def _intrinsic(plain: Callable[..., object], flags: tuple[str, ...]) -> Callable
 
 
 def _kind(result: object) -> str:
-    return result.kind if isinstance(result, _Traced) else "float"
+    kind = result.kind if isinstance(result, _Traced) else "float"
+    if kind == "bits":
+        raise TypeError("expected a float or a flag as result, found bits: use float_of")
+    return kind
 
 
 def _value(result: object) -> Any:
