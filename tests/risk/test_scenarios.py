@@ -11,6 +11,7 @@ from ivhedge.ledger.book import Book
 from ivhedge.ledger.position import Position
 from ivhedge.pricing import black76_price
 from ivhedge.risk import SmileDynamics, VolShock, exposures, spot_vol_matrix
+from ivhedge.surface.dynamics import SkewStickiness, StickyMoneyness, StickyStrike
 
 from ._stub import NOW, StubSurface, option, perpetual
 
@@ -85,6 +86,42 @@ def test_text_is_as_good_as_an_enumeration():
     )
     assert matrix.vol_shock is VolShock.POINTS
     assert matrix.table().shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("named", "rule", "ratio"),
+    [("sticky_strike", StickyStrike(), 1.0), ("sticky_moneyness", StickyMoneyness(), 0.0)],
+)
+def test_a_rule_is_as_good_as_its_name(named, rule, ratio):
+    book = book_of((option(30, "90000"), "1"), (option(90, "70000", False), "-2"))
+    shocks = {"spot_shocks": [-0.2, 0.0, 0.1], "vol_shocks": [-0.1, 0.0]}
+    by_name, by_rule, by_ratio = (
+        spot_vol_matrix(book, {"BTC": SURFACE}, smile_dynamics=dynamics, **shocks)
+        for dynamics in (named, rule, SkewStickiness(ssr=ratio))
+    )
+    np.testing.assert_array_equal(by_name.pnl_usd, by_rule.pnl_usd)
+    np.testing.assert_allclose(by_name.pnl_usd, by_ratio.pnl_usd, rtol=1e-10, atol=1e-8)
+    assert by_name.smile_dynamics is SmileDynamics(named)
+    assert by_rule.smile_dynamics is rule
+    assert type(SmileDynamics(named).rule) is type(rule)
+
+
+def test_a_measured_ratio_moves_the_vols_of_strikes():
+    book, spot, ratio = book_of((option(30, "90000"), "1")), 0.1, 1.5
+    rule = SkewStickiness(ssr=[1.2, ratio], taus=[7 / 365, 30 / 365])
+    matrix = spot_vol_matrix(
+        book, {"BTC": SURFACE}, spot_shocks=[0.0, spot], vol_shocks=[0.0], smile_dynamics=rule
+    )
+    before, after = np.log(90 / 80), np.log(90 / 80) + (ratio - 1.0) * np.log1p(spot)
+    value = black76_price(88_000.0, 90_000.0, 30 / 365, SURFACE.implied_vol(after, 30 / 365), True)
+    base = black76_price(80_000.0, 90_000.0, 30 / 365, SURFACE.implied_vol(before, 30 / 365), True)
+    assert matrix.pnl_usd[:, 0] == pytest.approx([0.0, float(value - base)], rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("dynamics", ["sticky", 1.0])
+def test_unknown_dynamics_are_refused(dynamics):
+    with pytest.raises(ConfigError, match="smile dynamics"):
+        spot_vol_matrix(Book("x"), {"BTC": SURFACE}, spot_shocks=0.1, vol_shocks=0.0, smile_dynamics=dynamics)
 
 
 def test_legs_without_price_are_skipped_and_named():

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ivhedge.core.errors import CalibrationError, DataError
-from ivhedge.surface import EssviSurface, VolSurface, essvi_derivatives, essvi_total_variance
+from ivhedge.surface import (
+    EssviSurface,
+    VarianceClock,
+    VolSurface,
+    certify,
+    essvi_derivatives,
+    essvi_total_variance,
+)
 
 
 def two_slices(**changes: object) -> EssviSurface:
@@ -148,3 +155,32 @@ def test_derivatives_at_expiry_are_refused() -> None:
 def test_invalid_parameters_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(CalibrationError, match=message):
         two_slices(**changes)
+
+
+def weekend_clock() -> VarianceClock:
+    return VarianceClock.from_weights([1.2, 1.2, 1.2, 1.2, 1.2, 0.4, 0.6], name="weekends")
+
+
+def test_on_a_clock_total_variance_is_linear_in_its_time() -> None:
+    clock = weekend_clock()
+    surface = two_slices(clock=clock)
+    days = np.arange(0.0, 31.0)
+    atm = surface.total_variance(0.0, days / 365.0)
+    passed = clock.variance_time(0, (days * 86_400e9).astype(np.int64))
+    for first, last in ((0, 10), (10, 20), (20, 30)):
+        ratio = np.diff(atm[first : last + 1]) / np.diff(passed[first : last + 1])
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
+    np.testing.assert_allclose(
+        surface.implied_vol(0.0, surface.taus), two_slices().implied_vol(0.0, surface.taus), rtol=1e-12
+    )
+
+
+def test_a_clock_leaves_no_arbitrage_and_a_vol_at_every_time() -> None:
+    surface = two_slices(clock=weekend_clock())
+    certificate = certify(surface)
+    assert certificate.valid
+    assert certificate.proven
+    at_once, in_a_minute = surface.implied_vol(0.0, [0.0, 1.0 / (365.0 * 1440.0)])
+    assert at_once == pytest.approx(in_a_minute, rel=1e-12)
+    # 1970-01-01 was a Thursday: its hours run faster than the average of the ten days to the first expiry.
+    assert at_once > two_slices().implied_vol(0.0, 0.0)

@@ -13,6 +13,7 @@ from ivhedge.core.types import ArrayLike, FloatArray, IntArray
 from ivhedge.pricing import scenario_grid
 from ivhedge.risk.legs import Legs, LegStatus, check_legs, price_legs
 from ivhedge.surface.base import VolSurface
+from ivhedge.surface.dynamics import SmileRule, StickyMoneyness, StickyStrike, moved_vol
 
 if TYPE_CHECKING:
     from ivhedge.ledger.book import Book
@@ -21,10 +22,15 @@ __all__ = ["SmileDynamics", "SpotVolMatrix", "VolShock", "spot_vol_matrix"]
 
 
 class SmileDynamics(StrEnum):
-    """How the smile moves when the forward moves."""
+    """How the smile moves when the forward moves, by name; `ivhedge.surface.dynamics` has the rules."""
 
     STICKY_MONEYNESS = "sticky_moneyness"
     STICKY_STRIKE = "sticky_strike"
+
+    @property
+    def rule(self) -> SmileRule:
+        """The rule of that name."""
+        return StickyStrike() if self is SmileDynamics.STICKY_STRIKE else StickyMoneyness()
 
 
 class VolShock(StrEnum):
@@ -46,7 +52,7 @@ class SpotVolMatrix:
     vol_shocks : FloatArray, shape (m,)
         Relative, or in vol points, by `vol_shock`.
     vol_shock : VolShock
-    smile_dynamics : SmileDynamics
+    smile_dynamics : SmileDynamics or SmileRule
     pnl_usd, pnl_coin : FloatArray, shape (n, m)
         Change of the value counted in USD, and counted in coin (``V / F`` for an option).
     skipped : tuple of (str, str)
@@ -57,7 +63,7 @@ class SpotVolMatrix:
     spot_shocks: FloatArray
     vol_shocks: FloatArray
     vol_shock: VolShock
-    smile_dynamics: SmileDynamics
+    smile_dynamics: SmileDynamics | SmileRule
     pnl_usd: FloatArray
     pnl_coin: FloatArray
     skipped: tuple[tuple[str, str], ...]
@@ -82,7 +88,7 @@ def spot_vol_matrix(
     spot_shocks: ArrayLike,
     vol_shocks: ArrayLike,
     vol_shock: VolShock = VolShock.RELATIVE,
-    smile_dynamics: SmileDynamics = SmileDynamics.STICKY_MONEYNESS,
+    smile_dynamics: SmileDynamics | SmileRule | str = SmileDynamics.STICKY_MONEYNESS,
     underlying: str | None = None,
     ts_ns: int | None = None,
     strict: bool = False,
@@ -97,8 +103,9 @@ def spot_vol_matrix(
         Relative moves, > -1, applied to every forward.
     vol_shocks : array_like, shape (m,)
         Relative (> -1), or vol points, by `vol_shock`. A vol never goes below 0.
-    smile_dynamics : SmileDynamics
-        Sticky moneyness: the smile moves with the forward. Sticky strike: each strike keeps its vol.
+    smile_dynamics : SmileDynamics, SmileRule or str
+        Sticky moneyness: the smile moves with the forward. Sticky strike: each strike keeps its vol. Or a
+        rule such as `ivhedge.surface.dynamics.SkewStickiness`.
     underlying : str, optional
         Needed when the book holds several.
     ts_ns : int, optional
@@ -109,12 +116,14 @@ def spot_vol_matrix(
     Raises
     ------
     ConfigError
-        If shocks are empty, not finite or <= -1 where relative, or the underlying is ambiguous.
+        If shocks are empty, not finite or <= -1 where relative, the dynamics are unknown, or the underlying
+        is ambiguous.
     UnknownInstrument, DataError
         With `strict`, for a leg without a price.
     """
     # Text from a command line or a file is as good as the enumeration.
-    vol_shock, smile_dynamics = VolShock(vol_shock), SmileDynamics(smile_dynamics)
+    vol_shock = VolShock(vol_shock)
+    smile_dynamics, rule = _rule(smile_dynamics)
     spots = _shocks(spot_shocks, "spot_shocks", relative=True)
     vols = _shocks(vol_shocks, "vol_shocks", relative=vol_shock is VolShock.RELATIVE)
     coin = underlying or _only_underlying(book, surfaces)
@@ -133,7 +142,7 @@ def spot_vol_matrix(
     status = list(legs.status)
     if surface is not None:
         rows = np.flatnonzero(legs.priced & legs.is_option)
-        moved = _moved_vols(legs, rows, surface, spots, smile_dynamics)
+        moved = _moved_vols(legs, rows, surface, spots, rule)
         known = np.atleast_2d((moved >= 0.0) & (moved < np.inf)).all(axis=0)
         for row in rows[~known].tolist():
             status[row] = LegStatus.NO_VOL
@@ -208,11 +217,26 @@ def _options_pnl(
     return grid.usd, grid.coin
 
 
+def _rule(dynamics: SmileDynamics | SmileRule | str) -> tuple[SmileDynamics | SmileRule, SmileRule]:
+    if isinstance(dynamics, str):
+        try:
+            named = SmileDynamics(dynamics)
+        except ValueError as exc:
+            names = ", ".join(SmileDynamics)
+            raise ConfigError(f"expected smile dynamics {names} or a rule, found {dynamics!r}") from exc
+        return named, named.rule
+    if not callable(getattr(dynamics, "ssr_at", None)):
+        raise ConfigError(
+            f"expected smile dynamics by name or a rule with ssr_at, found {type(dynamics).__name__}"
+        )
+    return dynamics, dynamics
+
+
 def _moved_vols(
-    legs: Legs, rows: IntArray, surface: VolSurface, spots: FloatArray, dynamics: SmileDynamics
+    legs: Legs, rows: IntArray, surface: VolSurface, spots: FloatArray, rule: SmileRule
 ) -> FloatArray:
-    # Shape (n,) where a strike keeps its vol, (spots, n) where the smile moves with the forward.
-    if dynamics is SmileDynamics.STICKY_STRIKE or rows.size == 0:
+    # Shape (n,) where a strike keeps its vol, (spots, n) where the smile moves.
+    if isinstance(rule, StickyStrike) or rows.size == 0:
         return legs.vol[rows]
-    moneyness = np.log(legs.strike[rows] / legs.forward[rows]) - np.log1p(spots)[:, None]
-    return np.asarray(surface.implied_vol(moneyness, legs.tau[rows]), dtype=np.float64)
+    moneyness = np.log(legs.strike[rows] / legs.forward[rows])
+    return moved_vol(surface, rule, moneyness, legs.tau[rows], np.log1p(spots)[:, None])

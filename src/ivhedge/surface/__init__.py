@@ -1,5 +1,16 @@
 """Arbitrage-free implied-volatility surfaces, fitted and certified."""
 
+from ivhedge.surface._clock_atm import atm_vols
+from ivhedge.surface._clock_estimate import ClockEstimate, combine_estimates
+from ivhedge.surface._clock_implied import estimate_implied_clock
+from ivhedge.surface._clock_realised import estimate_realised_clock
+from ivhedge.surface.averaging import (
+    SETTLEMENT_WINDOW_NS,
+    AveragedTerms,
+    averaged_price,
+    averaged_terms,
+    averaged_total_variance,
+)
 from ivhedge.surface.base import VolSurface
 from ivhedge.surface.calibrate import Calibration, PackedQuotes, RobustSettings, calibrate_essvi
 from ivhedge.surface.certificate import (
@@ -9,14 +20,36 @@ from ivhedge.surface.certificate import (
     certify,
     density_factor,
 )
+from ivhedge.surface.clock import ClockEvent, VarianceClock
+from ivhedge.surface.density import log_density, probability_below, quantile, risk_neutral_moments
+from ivhedge.surface.dynamics import (
+    SkewStickiness,
+    SkewStickinessEstimate,
+    SmileRule,
+    StickyMoneyness,
+    StickyStrike,
+    estimate_skew_stickiness,
+    fixed_strike_vol_slope,
+    minimum_variance_delta,
+    move_surface,
+)
 from ivhedge.surface.essvi import EssviSurface, essvi_derivatives, essvi_total_variance
 from ivhedge.surface.fit import FitSettings, SurfaceFit, fit_surface
+from ivhedge.surface.local_vol import local_variance, local_vol
+from ivhedge.surface.quoting import AtmConvention, DeltaConvention, smile_table, strikes_of_delta
 from ivhedge.surface.report import FitReport
 from ivhedge.surface.selection import SelectionRules, select_quotes
+from ivhedge.surface.variance_swap import forward_variance, variance_swap_rate, w_transform_variance
 
 __all__ = [
+    "SETTLEMENT_WINDOW_NS",
     "ArbitrageCertificate",
+    "AtmConvention",
+    "AveragedTerms",
     "Calibration",
+    "ClockEstimate",
+    "ClockEvent",
+    "DeltaConvention",
     "DifferentiableSurface",
     "EssviSurface",
     "FitReport",
@@ -24,14 +57,42 @@ __all__ = [
     "PackedQuotes",
     "RobustSettings",
     "SelectionRules",
+    "SkewStickiness",
+    "SkewStickinessEstimate",
+    "SmileRule",
+    "StickyMoneyness",
+    "StickyStrike",
     "SurfaceFit",
+    "VarianceClock",
     "Violation",
     "VolSurface",
+    "atm_vols",
+    "averaged_price",
+    "averaged_terms",
+    "averaged_total_variance",
     "calibrate_essvi",
     "certify",
+    "combine_estimates",
     "density_factor",
     "essvi_derivatives",
     "essvi_total_variance",
+    "estimate_implied_clock",
+    "estimate_realised_clock",
+    "estimate_skew_stickiness",
     "fit_surface",
+    "fixed_strike_vol_slope",
+    "forward_variance",
+    "local_variance",
+    "local_vol",
+    "log_density",
+    "minimum_variance_delta",
+    "move_surface",
+    "probability_below",
+    "quantile",
+    "risk_neutral_moments",
     "select_quotes",
+    "smile_table",
+    "strikes_of_delta",
+    "variance_swap_rate",
+    "w_transform_variance",
 ]

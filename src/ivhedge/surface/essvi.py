@@ -26,8 +26,13 @@ import numpy as np
 
 from ivhedge.core.errors import CalibrationError, DataError
 from ivhedge.core.types import ArrayLike, FloatArray, IntArray
+from ivhedge.surface.clock import VarianceClock
 
 __all__ = ["EssviSurface", "essvi_derivatives", "essvi_total_variance"]
+
+
+SHORTEST_TAU = 1.0 / (365.0 * 1440.0)
+"""A minute: what stands for the limit at tau = 0 on a clock."""
 
 
 def essvi_total_variance(
@@ -104,6 +109,8 @@ class EssviSurface:
         Forward of each expiry, USD.
     index : float or None
         Index price, USD: the forward at tau = 0 when known.
+    clock : VarianceClock, optional
+        Time in which total variance runs between expiries; calendar time without it.
 
     Raises
     ------
@@ -125,6 +132,7 @@ class EssviSurface:
     psi: FloatArray
     forwards: FloatArray
     index: float | None = None
+    clock: VarianceClock | None = None
 
     def __post_init__(self) -> None:
         expiries = np.array(self.expiries, dtype=np.int64)
@@ -171,9 +179,12 @@ class EssviSurface:
         -----
         Between expiries theta, psi and rho·psi are linear in tau. Before the first they shrink with tau
         (w is proportional to tau). After the last theta grows at the last forward variance, rho stays and
-        psi grows like √theta up to its butterfly cap, so that the skew keeps fading like 1/√tau.
+        psi grows like √theta up to its butterfly cap, so that the skew keeps fading like 1/√tau. On a clock
+        the same holds in its time: the surface is read at `VarianceClock.warped_tau`, which never falls.
         """
         tau = _checked_tau(tau)
+        if self.clock is not None:
+            tau = self.clock.warped_tau(self.ts_ns, self.expiries, tau)
         knots = np.concatenate(([0.0], self.taus))
         theta, psi, skew = (
             np.interp(tau, knots, np.concatenate(([0.0], values)))
@@ -224,15 +235,17 @@ class EssviSurface:
         return essvi_derivatives(k, *self.slice_parameters(tau))
 
     def implied_vol(self, log_moneyness: ArrayLike, tau: ArrayLike) -> FloatArray:
-        """Implied volatility, decimal; before the first expiry that of the first slice, down to tau = 0.
+        """Implied volatility, decimal; before the first expiry the first slice's, unless on a clock.
 
         Raises
         ------
         DataError
             If a log-moneyness is not finite, or a tau is negative or not finite.
         """
-        # Before the first expiry w is proportional to tau, hence the vol does not depend on it.
-        held: FloatArray = np.maximum(_checked_tau(tau), self.taus[0])
+        # Before the first expiry w is proportional to tau, hence the vol does not depend on it; on a clock
+        # it does, down to the limit at tau = 0.
+        shortest = self.taus[0] if self.clock is None else min(self.taus[0], SHORTEST_TAU)
+        held: FloatArray = np.maximum(_checked_tau(tau), shortest)
         return np.asarray(np.sqrt(self.total_variance(log_moneyness, held) / held))
 
     def forward(self, tau: ArrayLike) -> FloatArray:

@@ -23,6 +23,7 @@ from ivhedge.market import (
 from ivhedge.market.moment import single_moment
 from ivhedge.surface.calibrate import PackedQuotes, RobustSettings, calibrate_essvi
 from ivhedge.surface.certificate import ArbitrageCertificate, certify
+from ivhedge.surface.clock import VarianceClock
 from ivhedge.surface.essvi import EssviSurface
 from ivhedge.surface.report import FitReport, build_report
 from ivhedge.surface.selection import QuoteSelection, SelectionRules, select_quotes
@@ -90,6 +91,7 @@ def fit_surface(
     rules: CleaningRules | None = None,
     settings: FitSettings | None = None,
     start: EssviSurface | None = None,
+    clock: VarianceClock | None = None,
 ) -> SurfaceFit:
     """Fit an arbitrage-free surface to the option quotes of one underlying at one time.
 
@@ -105,6 +107,8 @@ def fit_surface(
     settings : FitSettings, optional
     start : EssviSurface, optional
         An earlier surface of the same underlying: the fit starts there when it lies near the quotes.
+    clock : VarianceClock, optional
+        Time in which total variance runs between expiries; the fitted slices do not depend on it.
 
     Returns
     -------
@@ -141,7 +145,7 @@ def fit_surface(
     if start is not None:
         first_guess = np.column_stack(start.slice_parameters(selection.packed.taus))
     calibration = calibrate_essvi(selection.packed, settings.robust, start=first_guess)
-    surface = _surface(ts_ns, underlying, selection, calibration.params, curve, _index(cleaned.chain))
+    surface = _surface(ts_ns, underlying, selection, calibration.params, curve, _index(cleaned.chain), clock)
     certificate = certify(surface)
     report = build_report(
         quotes=quotes,
@@ -166,6 +170,7 @@ def _surface(
     params: FloatArray,
     curve: ForwardCurve,
     index: float | None,
+    clock: VarianceClock | None,
 ) -> EssviSurface:
     return EssviSurface(
         underlying=underlying,
@@ -177,6 +182,7 @@ def _surface(
         psi=params[:, 2],
         forwards=np.array([curve.forward_of(int(expiry)) for expiry in selection.expiries]),
         index=index,
+        clock=clock,
     )
 
 
