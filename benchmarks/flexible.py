@@ -1,0 +1,117 @@
+"""Quality, robustness and speed of the flexible surface: recorded snapshots and known truth.
+
+Prints JSON. The recorded part needs the Deribit chains (IVHEDGE_DATA, default ../shared/data). Times are CPU
+milliseconds of `fit_flexible` without the certificate, on quotes and a backbone that are ready.
+
+``python benchmarks/flexible.py [snapshots per asset] [certified snapshots per asset]``
+"""
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ivhedge.core.types import FloatArray
+from ivhedge.market import clean_chain, quote_vols, read_chains
+from ivhedge.surface import certify, fit_surface
+from ivhedge.surface.flexible import FlexibleQuotes, FlexibleSettings, fit_flexible, flexible_quotes
+
+BUCKETS = (("< 3 d", 3.0), ("3-14 d", 14.0), ("14-90 d", 90.0), ("> 90 d", np.inf))
+UNCERTIFIED = FlexibleSettings(certify=False)
+
+
+def without(quotes: FlexibleQuotes, dropped: FloatArray) -> FlexibleQuotes:
+    """The quotes that are not dropped."""
+    keep = ~dropped
+    counts = [int(keep[quotes.rows(e)].sum()) for e in range(quotes.taus.size)]
+    return FlexibleQuotes(
+        log_moneyness=quotes.log_moneyness[keep],
+        bid_vol=quotes.bid_vol[keep],
+        ask_vol=quotes.ask_vol[keep],
+        mid_vol=quotes.mid_vol[keep],
+        offsets=np.concatenate(([0], np.cumsum(counts))),
+        expiries=quotes.expiries,
+        taus=quotes.taus,
+    )
+
+
+def every_fourth(quotes: FlexibleQuotes) -> FloatArray:
+    """Every fourth quote with a mid, never the outermost ones."""
+    out = np.zeros(quotes.log_moneyness.size, dtype=np.bool_)
+    for e in range(quotes.taus.size):
+        rows = quotes.rows(e)
+        inner = np.flatnonzero(np.isfinite(quotes.mid_vol[rows]))[1:-1] + rows.start
+        out[inner[2::4]] = True
+    return out
+
+
+def owner(quotes: FlexibleQuotes) -> FloatArray:
+    """Expiry number of each row."""
+    return np.repeat(np.arange(quotes.taus.size), np.diff(quotes.offsets))
+
+
+def recorded(root: Path, coin: str, count: int, n_certified: int) -> dict[str, object]:
+    """Inside bid-ask by tenor, left-out strikes, certificates and times of one asset."""
+    chains = read_chains(root / coin)
+    times = chains["ts"].unique().sort()
+    at = np.linspace(0, times.len() - 1, count).astype(int)
+    total, inside = Counter[str](), Counter[str]()
+    left_out, errors, milliseconds, mixes, violations, steps = [], [], [], [], 0, []
+    for number, ts in enumerate(times.gather(at.tolist())):
+        chain = chains.filter(pl.col("ts") == ts)
+        base = fit_surface(chain)
+        quotes = flexible_quotes(quote_vols(clean_chain(chain).chain, base.forwards))
+        fit_flexible(quotes, base.surface, UNCERTIFIED)
+        start = time.thread_time()
+        fit = fit_flexible(quotes, base.surface, UNCERTIFIED)
+        milliseconds.append(1e3 * (time.thread_time() - start))
+        mixes.append(fit.mix)
+        steps.append(sum(fit.iterations))
+        if number < n_certified:
+            violations += len(certify(fit.surface).violations)
+        two_sided = np.isfinite(quotes.bid_vol) & np.isfinite(quotes.ask_vol)
+        bucket = np.searchsorted([b for _, b in BUCKETS], 365.0 * quotes.taus[owner(quotes)], side="right")
+        for i, (name, _) in enumerate(BUCKETS):
+            total[name] += int((two_sided & (bucket == i)).sum())
+            inside[name] += int((fit.inside & two_sided & (bucket == i)).sum())
+        out = every_fourth(quotes)
+        rest = fit_flexible(without(quotes, out), base.surface, UNCERTIFIED)
+        vol = rest.surface.implied_vol(quotes.log_moneyness[out], quotes.taus[owner(quotes)][out])
+        left_out.append((vol >= quotes.bid_vol[out] - 1e-9) & (vol <= quotes.ask_vol[out] + 1e-9))
+        errors.append(np.abs(vol - quotes.mid_vol[out]))
+    error = 1e4 * np.concatenate(errors)
+    return {
+        "snapshots": count,
+        "quotes": sum(total.values()),
+        "inside": round(sum(inside.values()) / sum(total.values()), 5),
+        "inside_by_tenor": {name: round(inside[name] / max(total[name], 1), 4) for name, _ in BUCKETS},
+        "left_out": int(error.size),
+        "left_out_inside": round(float(np.concatenate(left_out).mean()), 4),
+        "left_out_error_bp": [round(float(v), 1) for v in np.quantile(error, (0.5, 0.95))],
+        "certified_snapshots": min(count, n_certified),
+        "violations": violations,
+        "mix_p50_max": [float(np.median(mixes)), float(np.max(mixes))],
+        "steps_p50": float(np.median(steps)),
+        "cpu_ms_p50_p99": [round(float(v), 1) for v in np.quantile(milliseconds, (0.5, 0.99))],
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 22
+    n_certified = int(sys.argv[2]) if len(sys.argv) > 2 else count
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("IVHEDGE_DATA", default)) / "deribit_chains"
+    if not root.is_dir():
+        print(json.dumps({"skipped": "recorded chains not found; point IVHEDGE_DATA at a folder with them"}))
+        return
+    print(json.dumps({coin: recorded(root, coin, count, n_certified) for coin in ("BTC", "ETH")}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""The flexible layer: kernel mixtures fitted to bands, all expiries in one convex program."""
+
+from ivhedge.surface.flexible.basis import BasisSettings
+from ivhedge.surface.flexible.fit import fit_flexible
+from ivhedge.surface.flexible.quotes import FlexibleQuotes, flexible_quotes
+from ivhedge.surface.flexible.result import FlexibleFit, FlexibleSettings, SliceStatus
+from ivhedge.surface.flexible.surface import FlexibleSurface
+
+__all__ = [
+    "BasisSettings",
+    "FlexibleFit",
+    "FlexibleQuotes",
+    "FlexibleSettings",
+    "FlexibleSurface",
+    "SliceStatus",
+    "fit_flexible",
+    "flexible_quotes",
+]

@@ -1,0 +1,123 @@
+"""Settings and result of a flexible fit."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ivhedge.core.errors import ConfigError
+from ivhedge.core.types import BoolArray, FloatArray, IntArray
+from ivhedge.surface.flexible.basis import BasisSettings
+from ivhedge.surface.flexible.surface import FlexibleSurface
+
+__all__ = ["FlexibleFit", "FlexibleSettings", "SliceStatus"]
+
+
+class SliceStatus(StrEnum):
+    """How an expiry was fitted."""
+
+    FITTED = "fitted"
+    BACKBONE = "backbone: fewer than the least two-sided quotes, the density is the backbone's"
+    NOT_SOLVED = "backbone: the program could not be solved, check vols and tenors of all expiries"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlexibleSettings:
+    """Everything that steers a flexible fit.
+
+    Parameters
+    ----------
+    basis : BasisSettings
+    min_quotes : int
+        Expiries with fewer two-sided quotes keep the backbone's density.
+    penalty : float
+        Price of leaving a band by one half-spread, against 1/2 per squared half-spread of the pull to mid.
+    smoothness : float
+        Weight of the squared second differences of the density ratio, times the noise of the mids squared.
+    judge_penalty, judge_smoothness : float
+        The same for the solves against which the quotes are judged again.
+    judge_rounds : int
+        Number of these.
+    judge_release : float
+        Factor by which smoothness falls from one of them to the next.
+    tail : float
+        Share of a heavy-tailed law in the density that the ratio refers to.
+    mix : float
+        Least share of the backbone's price.
+    grid_points : int
+        Strikes per pair of expiries on which the calendar is checked, over ± `grid_sd` deviations.
+    grid_sd : float
+    max_cut_rounds : int
+        Solves after which a calendar that still fails is left to the mix.
+    tolerance : float
+        Of the interior point.
+    certify : bool
+        Raise the mix until `certify` accepts the surface.
+    """
+
+    basis: BasisSettings = field(default_factory=BasisSettings)
+    min_quotes: int = 3
+    penalty: float = 20.0
+    smoothness: float = 3.0
+    judge_penalty: float = 1.0
+    judge_smoothness: float = 300.0
+    judge_rounds: int = 2
+    judge_release: float = 10.0
+    tail: float = 1e-4
+    mix: float = 1e-4
+    grid_points: int = 321
+    grid_sd: float = 16.0
+    max_cut_rounds: int = 10
+    tolerance: float = 1e-6
+    certify: bool = True
+
+    def __post_init__(self) -> None:
+        if self.min_quotes < 2 or self.grid_points < 33 or min(self.max_cut_rounds, self.judge_rounds) < 1:
+            raise ConfigError(
+                "expected min_quotes >= 2, grid_points >= 33 and max_cut_rounds, judge_rounds >= 1"
+            )
+        positive = (self.penalty, self.smoothness, self.judge_penalty, self.judge_smoothness)
+        if min(*positive, self.tail, self.tolerance, self.grid_sd, self.judge_release) <= 0.0:
+            raise ConfigError("expected positive penalties, smoothness, tail, tolerance and grid_sd")
+        if not 0.0 < self.mix < 1.0:
+            raise ConfigError(f"expected mix inside (0, 1), found {self.mix}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlexibleFit:
+    """A flexible surface and how it came about.
+
+    Parameters
+    ----------
+    surface : FlexibleSurface
+    status : tuple of SliceStatus
+        One per expiry.
+    mix : float
+        Share of the backbone's price, raised above the least where the calendar asked for it.
+    used : BoolArray, shape (q,)
+        Quotes that were believed.
+    inside : BoolArray, shape (q,)
+        Quotes whose band holds the fitted price.
+    fitted_vol : FloatArray, shape (q,)
+        Vol of the surface at each quote.
+    noise : FloatArray, shape (n,)
+        Noise of the mids, in half-spreads.
+    iterations : tuple of int
+        Interior-point steps of each solve.
+    active_cuts : IntArray, shape (n - 1,)
+        Calendar constraints that bind, per pair of expiries.
+    converged : bool
+        Whether the last solve reached its tolerance.
+    certified : bool
+        Whether `certify` accepted the surface; False too where it was not asked.
+    """
+
+    surface: FlexibleSurface
+    status: tuple[SliceStatus, ...]
+    mix: float
+    used: BoolArray
+    inside: BoolArray
+    fitted_vol: FloatArray
+    noise: FloatArray
+    iterations: tuple[int, ...]
+    active_cuts: IntArray
+    converged: bool
+    certified: bool
