@@ -24,15 +24,14 @@ from ivhedge.market import read_chains
 from ivhedge.surface import EssviSurface, fit_surface
 from ivhedge.surface.dynamics import (
     SkewStickiness,
-    SkewStickinessEstimate,
     SmileRule,
     StickyMoneyness,
     StickyStrike,
     atm_skew,
-    estimate_skew_stickiness,
     moved_vol,
 )
 from ivhedge.surface.quoting import log_moneyness_of_delta
+from ivhedge.surface.skew_stickiness import SkewStickinessEstimate, estimate_skew_stickiness
 
 DAYS = np.array([2.0, 3.0, 7.0, 14.0, 30.0, 60.0, 90.0, 180.0])
 TAUS = DAYS / 365.0

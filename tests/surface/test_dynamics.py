@@ -13,12 +13,12 @@ from ivhedge.surface.dynamics import (
     StickyMoneyness,
     StickyStrike,
     atm_skew,
-    estimate_skew_stickiness,
     fixed_strike_vol_slope,
     minimum_variance_delta,
     move_surface,
     moved_vol,
 )
+from ivhedge.surface.skew_stickiness import estimate_skew_stickiness
 
 RULES = [StickyStrike(), StickyMoneyness(), SkewStickiness(ssr=1.4), SkewStickiness(ssr=-0.5)]
 STRIKES = np.linspace(60_000.0, 130_000.0, 15)

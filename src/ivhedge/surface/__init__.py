@@ -24,11 +24,9 @@ from ivhedge.surface.clock import ClockEvent, VarianceClock
 from ivhedge.surface.density import log_density, probability_below, quantile, risk_neutral_moments
 from ivhedge.surface.dynamics import (
     SkewStickiness,
-    SkewStickinessEstimate,
     SmileRule,
     StickyMoneyness,
     StickyStrike,
-    estimate_skew_stickiness,
     fixed_strike_vol_slope,
     minimum_variance_delta,
     move_surface,
@@ -39,6 +37,7 @@ from ivhedge.surface.local_vol import local_variance, local_vol
 from ivhedge.surface.quoting import AtmConvention, DeltaConvention, smile_table, strikes_of_delta
 from ivhedge.surface.report import FitReport
 from ivhedge.surface.selection import SelectionRules, select_quotes
+from ivhedge.surface.skew_stickiness import SkewStickinessEstimate, estimate_skew_stickiness
 from ivhedge.surface.variance_swap import forward_variance, variance_swap_rate, w_transform_variance
 
 __all__ = [
