@@ -34,6 +34,7 @@ def test_relative_accuracy_against_fifty_digits(backend, exact, total_vol, sign)
 @pytest.mark.parametrize("tau", [1 / 8760, 0.1, 2.0])
 def test_far_wings_keep_thirteen_digits(backend, exact, tau, vol):
     # 34 deviations away a price is 1e-250; one rounding of ln(F/K) or of the total vol would cost 1e-13.
+    # Promised are 1e-13, measured 2.8e-14; the closer bound notices a lost correction of the variance.
     for h in np.linspace(-34.0, 34.0, 41):
         for forward in (0.21, 95_123.4):
             strike = float(forward * np.exp(h * vol * np.sqrt(tau)))
@@ -41,7 +42,7 @@ def test_far_wings_keep_thirteen_digits(backend, exact, tau, vol):
                 continue
             got = float(black76_price(forward, strike, tau, vol, h > 0))
             want = exact.price(forward, strike, tau, vol, 1 if h > 0 else -1)
-            assert want < 1e-250 or abs(got / want - 1) <= 1e-13, (forward, h)
+            assert want < 1e-250 or abs(got / want - 1) <= 4e-14, (forward, h)
 
 
 @settings(deadline=None)
