@@ -1,8 +1,8 @@
 """The compiled implied-volatility solver: a pass over all options, then others over what it leaves.
 
-Ordinary options are done after the first pass. What it leaves is tried as prices above half of their maximum
-and as wings; the scalar solver takes the rest, and tells why an option has no vol. The later passes are
-compiled when the first option needs them.
+Ordinary options are done after the first pass. What it leaves is tried as wings and then as prices above
+half of their maximum; the scalar solver takes the rest, and tells why an option has no vol. The later passes
+are compiled when the first option needs them.
 """
 
 from collections.abc import Callable

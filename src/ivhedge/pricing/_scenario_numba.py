@@ -10,9 +10,9 @@ import numpy as np
 
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.core.units import VOL_POINT
-from ivhedge.pricing._constants import ERFCX
 from ivhedge.pricing._elementary import exp_negative, log_ratio
 from ivhedge.pricing._numpy_kernels import H_MAX, LOWER_Y, S_MAX, SQRT_HALF
+from ivhedge.pricing._polynomials import erfcx_polynomial
 from ivhedge.pricing._scenario_numpy import VOL_MAX
 from ivhedge.pricing.jit import IN_BOOLS, IN_FLOATS, njit, prefer_full_vectors
 
@@ -83,48 +83,12 @@ def fill_arguments(total_vol: FloatArray, deviations: FloatArray, c1: FloatArray
         c2[i] = (shifted2 - 6.4) * (shifted1 * product)
 
 
-@njit(forceinline=True, fastmath={"contract"})
-def split_polynomial(c1: float, c2: float) -> tuple[float, float]:
-    """erfcx(y)·(y + 4) at c1 and its slope from c1 to c2, as four short chains instead of one long one."""
-    w1, w2 = c1 * c1, c2 * c2
-    v1, v2 = w1 * w1, w2 * w2
-    p, dp = ERFCX[24] * v1 + ERFCX[20], ERFCX[24]
-    q, dq = ERFCX[25] * v1 + ERFCX[21], ERFCX[25]
-    r, dr = ERFCX[26] * v1 + ERFCX[22], ERFCX[26]
-    s, ds = ERFCX[27] * v1 + ERFCX[23], ERFCX[27]
-    p, dp = p * v1 + ERFCX[16], dp * v2 + p
-    q, dq = q * v1 + ERFCX[17], dq * v2 + q
-    r, dr = r * v1 + ERFCX[18], dr * v2 + r
-    s, ds = s * v1 + ERFCX[19], ds * v2 + s
-    p, dp = p * v1 + ERFCX[12], dp * v2 + p
-    q, dq = q * v1 + ERFCX[13], dq * v2 + q
-    r, dr = r * v1 + ERFCX[14], dr * v2 + r
-    s, ds = s * v1 + ERFCX[15], ds * v2 + s
-    p, dp = p * v1 + ERFCX[8], dp * v2 + p
-    q, dq = q * v1 + ERFCX[9], dq * v2 + q
-    r, dr = r * v1 + ERFCX[10], dr * v2 + r
-    s, ds = s * v1 + ERFCX[11], ds * v2 + s
-    p, dp = p * v1 + ERFCX[4], dp * v2 + p
-    q, dq = q * v1 + ERFCX[5], dq * v2 + q
-    r, dr = r * v1 + ERFCX[6], dr * v2 + r
-    s, ds = s * v1 + ERFCX[7], ds * v2 + s
-    p, dp = p * v1 + ERFCX[0], dp * v2 + p
-    q, dq = q * v1 + ERFCX[1], dq * v2 + q
-    r, dr = r * v1 + ERFCX[2], dr * v2 + r
-    s, ds = s * v1 + ERFCX[3], ds * v2 + s
-    # f = g(x²) + x·h(x²) has the slope (x1 + x2)·(g' + x2·h') + h(x1²), g' and h' being slopes in x².
-    dw = w1 + w2
-    even, even_slope = p + w1 * r, r + dw * (dp + w2 * dr)
-    odd, odd_slope = q + w1 * s, s + dw * (dq + w2 * ds)
-    return even + c1 * odd, odd + (c1 + c2) * (even_slope + c2 * odd_slope)
-
-
 @njit(f"void({OUT_1D}, {OUT_1D}, {OUT_1D}, {OUT_1D})", fastmath={"contract"}, nogil=True)
 def fill_polynomial(c1: FloatArray, c2: FloatArray, value: FloatArray, slope: FloatArray) -> None:
     """Fill the polynomial at c1 and its slope from c1 to c2."""
     prefer_full_vectors()
     for i in range(value.size):
-        value[i], slope[i] = split_polynomial(c1[i], c2[i])
+        value[i], slope[i] = erfcx_polynomial(c1[i], c2[i])
 
 
 @njit(f"void({', '.join([OUT_1D] * 9)})", fastmath={"contract"}, nogil=True)
