@@ -46,27 +46,19 @@ def fit_view(snapshot: MarketSnapshot, fit: SurfaceFit) -> FitView:
 
 def fit_to_dict(snapshot: MarketSnapshot, fit: SurfaceFit) -> dict[str, object]:
     """Describe a fit as JSON: slices, quality, certificate."""
-    surface, report, certificate = fit.surface, fit.report, fit.certificate
+    report, certificate = fit.report, fit.certificate
     return {
         "underlying": snapshot.underlying,
         "time": format_ns(snapshot.ts_ns),
         "ts_ns": snapshot.ts_ns,
         "index": snapshot.index,
-        "slices": [
-            {
-                "expiry": format_ns(int(expiry)),
-                "tau": float(surface.taus[i]),
-                "forward": float(surface.forwards[i]),
-                "theta": float(surface.theta[i]),
-                "rho": float(surface.rho[i]),
-                "psi": float(surface.psi[i]),
-                "atm_vol": float(surface.implied_vol(0.0, surface.taus[i])),
-            }
-            for i, expiry in enumerate(surface.expiries)
-        ],
+        "model": fit.model.value,
+        "slices": _slices(fit),
         "report": {
             "n_quotes": report.n_quotes,
             "n_rejected": report.n_rejected,
+            "n_bounds": report.n_bounds,
+            "n_bounds_held": report.n_bounds_held,
             "inside_bid_ask": report.inside_bid_ask,
             "rmse_vol": report.rmse_vol,
             "median_error_vol": report.median_error_vol,
@@ -89,6 +81,27 @@ def fit_to_dict(snapshot: MarketSnapshot, fit: SurfaceFit) -> dict[str, object]:
             "violations": [str(violation) for violation in certificate.violations],
         },
     }
+
+
+def _slices(fit: SurfaceFit) -> list[dict[str, object]]:
+    """One entry per expiry: forward, at-the-money vol, quality, and the backbone's three numbers."""
+    base = fit.backbone
+    atm_vol = fit.surface.implied_vol(0.0, base.taus)
+    quality = fit.report.by_expiry.drop("expiry", "tau").to_dicts()
+    own = {int(expiry): row for expiry, row in zip(fit.surface.expiries, quality, strict=True)}
+    return [
+        {
+            "expiry": format_ns(int(expiry)),
+            "tau": float(base.taus[i]),
+            "forward": float(base.forwards[i]),
+            "atm_vol": float(atm_vol[i]),
+            "theta": float(base.theta[i]),
+            "rho": float(base.rho[i]),
+            "psi": float(base.psi[i]),
+            **own.get(int(expiry), {}),
+        }
+        for i, expiry in enumerate(base.expiries)
+    ]
 
 
 def risk_to_dict(desk: Desk, seen: Exposures, matrix: SpotVolMatrix) -> dict[str, object]:

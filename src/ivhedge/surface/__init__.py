@@ -32,7 +32,14 @@ from ivhedge.surface.dynamics import (
     move_surface,
 )
 from ivhedge.surface.essvi import EssviSurface, essvi_derivatives, essvi_total_variance
-from ivhedge.surface.fit import FitSettings, SurfaceFit, fit_surface
+from ivhedge.surface.fit import FitSettings, SurfaceFit, SurfaceModel, fit_surface
+from ivhedge.surface.flexible import (
+    FlexibleFit,
+    FlexibleSettings,
+    FlexibleSurface,
+    fit_flexible,
+    flexible_quotes,
+)
 from ivhedge.surface.local_vol import local_variance, local_vol
 from ivhedge.surface.quoting import AtmConvention, DeltaConvention, smile_table, strikes_of_delta
 from ivhedge.surface.report import FitReport
@@ -53,6 +60,9 @@ __all__ = [
     "EssviSurface",
     "FitReport",
     "FitSettings",
+    "FlexibleFit",
+    "FlexibleSettings",
+    "FlexibleSurface",
     "PackedQuotes",
     "RobustSettings",
     "SelectionRules",
@@ -62,6 +72,7 @@ __all__ = [
     "StickyMoneyness",
     "StickyStrike",
     "SurfaceFit",
+    "SurfaceModel",
     "VarianceClock",
     "Violation",
     "VolSurface",
@@ -78,8 +89,10 @@ __all__ = [
     "estimate_implied_clock",
     "estimate_realised_clock",
     "estimate_skew_stickiness",
+    "fit_flexible",
     "fit_surface",
     "fixed_strike_vol_slope",
+    "flexible_quotes",
     "forward_variance",
     "local_variance",
     "local_vol",

@@ -1,6 +1,7 @@
 """From an option chain to a certified surface: clean, forwards, vols, select, calibrate, certify, report."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 import polars as pl
@@ -21,14 +22,29 @@ from ivhedge.market import (
     quote_vols,
 )
 from ivhedge.market.moment import single_moment
-from ivhedge.surface.calibrate import PackedQuotes, RobustSettings, calibrate_essvi
+from ivhedge.surface.calibrate import RobustSettings, calibrate_essvi
 from ivhedge.surface.certificate import ArbitrageCertificate, certify
 from ivhedge.surface.clock import VarianceClock
 from ivhedge.surface.essvi import EssviSurface
+from ivhedge.surface.flexible import (
+    FlexibleFit,
+    FlexibleSettings,
+    FlexibleSurface,
+    fit_flexible,
+    flexible_quotes,
+)
+from ivhedge.surface.judgement import judged_by_essvi, judged_by_flexible
 from ivhedge.surface.report import FitReport, build_report
 from ivhedge.surface.selection import QuoteSelection, SelectionRules, select_quotes
 
-__all__ = ["FitSettings", "SurfaceFit", "fit_surface"]
+__all__ = ["FitSettings", "SurfaceFit", "SurfaceModel", "fit_surface"]
+
+
+class SurfaceModel(StrEnum):
+    """Which surface a fit publishes."""
+
+    ESSVI = "essvi"
+    FLEXIBLE = "flexible"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +53,8 @@ class FitSettings:
 
     Parameters
     ----------
+    model : SurfaceModel
+        `ESSVI`: the backbone, three numbers an expiry. `FLEXIBLE`: mixtures of kernels on top of it.
     selection : SelectionRules
         Which quotes count, and how much.
     robust : RobustSettings
@@ -45,12 +63,16 @@ class FitSettings:
         Weights by spread and age.
     forwards : ForwardSettings
         How forwards are estimated when none are given.
+    flexible : FlexibleSettings
+        The flexible layer, where the model asks for it.
     """
 
+    model: SurfaceModel = SurfaceModel.ESSVI
     selection: SelectionRules = field(default_factory=SelectionRules)
     robust: RobustSettings = field(default_factory=RobustSettings)
     quotes: QuoteSettings = field(default_factory=QuoteSettings)
     forwards: ForwardSettings = field(default_factory=ForwardSettings)
+    flexible: FlexibleSettings = field(default_factory=FlexibleSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +81,31 @@ class SurfaceFit:
 
     Parameters
     ----------
-    surface : EssviSurface
+    surface : EssviSurface or FlexibleSurface
+        What the model asked for.
+    backbone : EssviSurface
+        The same object where the model is eSSVI.
     report : FitReport
     certificate : ArbitrageCertificate
     forwards : ForwardCurve
         The forwards used, with error bars per venue and expiry.
+    flexible : FlexibleFit, optional
+        How the flexible layer came about.
     """
 
-    surface: EssviSurface
+    surface: EssviSurface | FlexibleSurface
+    backbone: EssviSurface
     report: FitReport
     certificate: ArbitrageCertificate
     forwards: ForwardCurve
+    flexible: FlexibleFit | None = None
 
-    def published(self) -> EssviSurface:
+    @property
+    def model(self) -> SurfaceModel:
+        """Which surface was asked for."""
+        return SurfaceModel.ESSVI if self.flexible is None else SurfaceModel.FLEXIBLE
+
+    def published(self) -> EssviSurface | FlexibleSurface:
         """Give out the surface for use.
 
         Raises
@@ -90,7 +124,7 @@ def fit_surface(
     forwards: ForwardCurve | None = None,
     rules: CleaningRules | None = None,
     settings: FitSettings | None = None,
-    start: EssviSurface | None = None,
+    start: "EssviSurface | SurfaceFit | None" = None,
     clock: VarianceClock | None = None,
 ) -> SurfaceFit:
     """Fit an arbitrage-free surface to the option quotes of one underlying at one time.
@@ -105,8 +139,8 @@ def fit_surface(
         Taken instead of estimated ones.
     rules : CleaningRules, optional
     settings : FitSettings, optional
-    start : EssviSurface, optional
-        An earlier surface of the same underlying: the fit starts there when it lies near the quotes.
+    start : EssviSurface or SurfaceFit, optional
+        An earlier surface or fit of the same underlying: the fit starts there when it lies near the quotes.
     clock : VarianceClock, optional
         Time in which total variance runs between expiries; the fitted slices do not depend on it.
 
@@ -126,7 +160,8 @@ def fit_surface(
     settings = settings or FitSettings()
     chain = conform(chain, CHAIN_SCHEMA, source="chain")
     ts_ns, underlying = single_moment(chain)
-    for name, other in (("start", start), ("forwards", forwards)):
+    before = start.backbone if isinstance(start, SurfaceFit) else start
+    for name, other in (("start", before), ("forwards", forwards)):
         if other is not None and other.underlying != underlying:
             raise ConfigError(f"expected {name} of {underlying}, found {other.underlying}")
     cleaned = clean_chain(chain, rules)
@@ -142,20 +177,34 @@ def fit_surface(
     except CalibrationError as exc:
         raise CalibrationError(f"{exc}; cleaning had removed {_in_words(cleaned)}") from exc
     first_guess = None
-    if start is not None:
-        first_guess = np.column_stack(start.slice_parameters(selection.packed.taus))
+    if before is not None:
+        first_guess = np.column_stack(before.slice_parameters(selection.packed.taus))
     calibration = calibrate_essvi(selection.packed, settings.robust, start=first_guess)
-    surface = _surface(ts_ns, underlying, selection, calibration.params, curve, _index(cleaned.chain), clock)
+    backbone = _surface(ts_ns, underlying, selection, calibration.params, curve, _index(cleaned.chain), clock)
+    surface: EssviSurface | FlexibleSurface = backbone
+    judgement = judged_by_essvi(selection, calibration, backbone)
+    flexible = None
+    if settings.model is SurfaceModel.FLEXIBLE:
+        bands = flexible_quotes(quotes, settings.selection)
+        flexible = fit_flexible(bands, backbone, settings.flexible)
+        surface = flexible.surface
+        judgement = judged_by_flexible(quotes, selection, calibration, bands, flexible)
     certificate = certify(surface)
     report = build_report(
         quotes=quotes,
-        selection=selection,
-        calibration=calibration,
-        fitted_vol=_fitted_vols(selection.packed, surface),
+        judgement=judgement,
+        skipped_expiries=selection.thin_expiries,
         cleaning_drops=cleaned.drops,
         arbitrage_free=certificate.valid,
     )
-    return SurfaceFit(surface=surface, report=report, certificate=certificate, forwards=curve)
+    return SurfaceFit(
+        surface=surface,
+        backbone=backbone,
+        report=report,
+        certificate=certificate,
+        forwards=curve,
+        flexible=flexible,
+    )
 
 
 def _in_words(cleaned: CleanedChain) -> str:
@@ -190,7 +239,3 @@ def _index(chain: pl.DataFrame) -> float | None:
     known = chain["index"].drop_nulls()
     value = known.filter(known > 0.0).median()
     return float(value) if isinstance(value, float) else None
-
-
-def _fitted_vols(packed: PackedQuotes, surface: EssviSurface) -> FloatArray:
-    return surface.implied_vol(packed.log_moneyness, packed.taus[packed.owner])

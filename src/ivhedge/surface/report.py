@@ -1,16 +1,15 @@
 """What a fit says about itself."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from ivhedge.core.types import BoolArray, FloatArray
+from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.core.units import DAYS_PER_YEAR
 from ivhedge.market import QuoteVols
-from ivhedge.surface.calibrate import Calibration
-from ivhedge.surface.selection import QuoteSelection
+from ivhedge.surface.judgement import QuoteJudgement
 
 __all__ = ["TENORS", "FitReport", "build_report"]
 
@@ -18,8 +17,8 @@ TENORS: Final = (("<3d", 0.0, 3.0), ("3-14d", 3.0, 14.0), ("14-90d", 14.0, 90.0)
 """Name, first and last day (exclusive) of the rows of `FitReport.by_tenor`."""
 
 _WORST = 10
-REJECTED = 0.01
-"""A quote with less robust weight than this counts as rejected."""
+EDGE = 1e-9
+"""Vol within which a fitted vol on bid or ask counts as inside: rounding of the inversion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +30,21 @@ class FitReport:
     rmse_vol : float
         Root mean square error over the quotes that were not rejected, weighted by spread and age.
     median_error_vol : float
-        Median absolute error over all fitted quotes.
+        Median absolute error over all two-sided quotes of the fit.
     max_error_vol : float
         Largest absolute error over the quotes that were not rejected.
     inside_bid_ask : float
-        Share of all fitted quotes, rejected ones included, whose surface vol lies inside bid and ask.
+        Share of all two-sided quotes of the fit, rejected ones included, whose surface vol lies inside bid
+        and ask.
     n_quotes, n_rejected, n_expiries : int
         Quotes given to the fit, those it rejected as outliers, and fitted expiries.
+    n_bounds, n_bounds_held : int
+        One-sided quotes among them, and those whose side the surface keeps.
     by_tenor : pl.DataFrame
         ``tenor, n_quotes, n_rejected, rmse_vol, median_error_vol, inside_bid_ask``; null without quotes.
+    by_expiry : pl.DataFrame
+        ``expiry, tau, status, n_quotes, n_bounds, n_rejected, rmse_vol, median_error_vol, inside_bid_ask``,
+        null where there is no two-sided quote.
     worst : pl.DataFrame
         The ten largest errors in half-spreads: ``venue, instrument_name, log_moneyness, bid_iv, ask_iv,
         mid_iv, fitted_iv, error_vol, robust_weight``.
@@ -50,7 +55,7 @@ class FitReport:
     skipped_expiries : tuple of str
         Listed expiries without a slice of their own.
     iterations, rounds : int
-        Levenberg–Marquardt steps and reweighting rounds.
+        Steps of the solver, and its rounds of reweighting or of cuts.
     converged, warm_start, arbitrage_free : bool
         `arbitrage_free` is the certificate's verdict.
     reason : str
@@ -64,7 +69,10 @@ class FitReport:
     n_quotes: int
     n_rejected: int
     n_expiries: int
+    n_bounds: int
+    n_bounds_held: int
     by_tenor: pl.DataFrame
+    by_expiry: pl.DataFrame
     worst: pl.DataFrame
     rejected: pl.DataFrame
     drops: pl.DataFrame
@@ -80,9 +88,8 @@ class FitReport:
 def build_report(
     *,
     quotes: QuoteVols,
-    selection: QuoteSelection,
-    calibration: Calibration,
-    fitted_vol: FloatArray,
+    judgement: QuoteJudgement,
+    skipped_expiries: tuple[str, ...],
     cleaning_drops: pl.DataFrame,
     arbitrage_free: bool,
 ) -> FitReport:
@@ -91,77 +98,114 @@ def build_report(
     Parameters
     ----------
     quotes : QuoteVols
-    selection : QuoteSelection
-    calibration : Calibration
-    fitted_vol : FloatArray, shape (q,)
-        Vol of the surface at each selected quote.
+    judgement : QuoteJudgement
+        What the model made of the quotes it was given.
+    skipped_expiries : tuple of str
+        Listed expiries without a slice of their own.
     cleaning_drops : pl.DataFrame
         ``reason, scope, count`` of the cleaning.
     arbitrage_free : bool
         Verdict of the certificate.
     """
-    rows = selection.rows
-    error = fitted_vol - selection.packed.vol
-    inside = (fitted_vol >= quotes.bid_iv[rows]) & (fitted_vol <= quotes.ask_iv[rows])
-    robust = calibration.robust_weight
-    rejected = robust < REJECTED
-    information = selection.packed.weight**2 * robust
-    days = quotes.tau[rows] * DAYS_PER_YEAR
+    rows, fitted, rejected = judgement.rows, judgement.fitted_vol, judgement.rejected
+    bid, ask, two_sided = quotes.bid_iv[rows], quotes.ask_iv[rows], quotes.is_two_sided[rows]
+    error = fitted - quotes.mid_iv[rows]
+    # A missing side bounds nothing.
+    held = ~((fitted < bid - EDGE) | (fitted > ask + EDGE))
     table = pl.DataFrame(
         {
             "venue": np.array(quotes.venue)[rows],
             "instrument_name": np.array(quotes.instrument_name)[rows],
-            "log_moneyness": selection.packed.log_moneyness,
-            "bid_iv": quotes.bid_iv[rows],
-            "ask_iv": quotes.ask_iv[rows],
-            "mid_iv": selection.packed.vol,
-            "fitted_iv": fitted_vol,
+            "log_moneyness": quotes.log_moneyness[rows],
+            "bid_iv": bid,
+            "ask_iv": ask,
+            "mid_iv": quotes.mid_iv[rows],
+            "fitted_iv": fitted,
             "error_vol": error,
-            "robust_weight": robust,
+            "robust_weight": judgement.robust_weight,
         }
     )
-    by_size = np.argsort(-np.abs(error) / quotes.half_spread_iv[rows], kind="stable")
-    left_out = [(reason, "fit", count) for reason, count in sorted(selection.left_out.items())]
+    size = np.abs(error) / quotes.half_spread_iv[rows]
+    by_size = np.argsort(np.where(two_sided, -size, np.inf), kind="stable")
+    scored = _Scored(
+        tau=quotes.tau[rows],
+        error=error,
+        information=judgement.information * judgement.robust_weight,
+        inside=held,
+        rejected=rejected,
+        two_sided=two_sided,
+    )
+    whole = scored.summary(np.ones(rows.size, dtype=np.bool_))
+    left_out = [(reason, "fit", count) for reason, count in sorted(judgement.left_out.items())]
+    parts = [judgement.reason]
+    if skipped_expiries:
+        parts.append(f"{len(skipped_expiries)} expiries without enough quotes")
     return FitReport(
-        rmse_vol=_rmse(error, information),
-        median_error_vol=float(np.median(np.abs(error))),
-        max_error_vol=float(np.max(np.abs(error[~rejected]), initial=0.0)),
-        inside_bid_ask=float(inside.mean()),
+        rmse_vol=float("inf") if whole.rmse is None else whole.rmse,
+        median_error_vol=float("inf") if whole.median is None else whole.median,
+        max_error_vol=float(np.max(np.abs(error[~rejected & two_sided]), initial=0.0)),
+        inside_bid_ask=0.0 if whole.inside is None else whole.inside,
         n_quotes=int(rows.size),
         n_rejected=int(rejected.sum()),
-        n_expiries=int(selection.expiries.size),
-        by_tenor=_by_tenor(days, error, information, inside, rejected),
-        worst=table[by_size[:_WORST]],
+        n_expiries=int(judgement.expiries.size),
+        n_bounds=whole.bounds,
+        n_bounds_held=int(held[~two_sided].sum()),
+        by_tenor=_by_tenor(scored),
+        by_expiry=_by_expiry(scored, quotes.expiry_ns[rows], judgement),
+        worst=table[by_size[: min(_WORST, whole.quotes)]],
         rejected=table[by_size[rejected[by_size]]],
         drops=pl.concat([cleaning_drops, pl.DataFrame(left_out, schema=cleaning_drops.schema, orient="row")]),
-        skipped_expiries=selection.thin_expiries,
-        iterations=calibration.iterations,
-        rounds=calibration.rounds,
-        converged=calibration.converged,
-        warm_start=calibration.warm,
+        skipped_expiries=skipped_expiries,
+        iterations=judgement.iterations,
+        rounds=judgement.rounds,
+        converged=judgement.converged,
+        warm_start=judgement.warm,
         arbitrage_free=arbitrage_free,
-        reason=_reason(selection, calibration, rejected),
+        reason="; ".join(parts),
     )
 
 
-def _rmse(error: FloatArray, information: FloatArray) -> float:
-    total = float(information.sum())
-    return float(np.sqrt(np.sum(information * error * error) / total)) if total > 0.0 else float("inf")
+class _Summary(NamedTuple):
+    """Counts and errors of some quotes; errors are None where there is no two-sided quote."""
+
+    quotes: int
+    bounds: int
+    rejected: int
+    rmse: float | None
+    median: float | None
+    inside: float | None
 
 
-def _by_tenor(
-    days: FloatArray, error: FloatArray, information: FloatArray, inside: BoolArray, rejected: BoolArray
-) -> pl.DataFrame:
-    rows: list[tuple[str, int, int, float | None, float | None, float | None]] = []
-    for name, first, last in TENORS:
-        mine = (days >= first) & (days < last)
-        count = int(mine.sum())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scored:
+    """Errors of the quotes of a fit, shape (q,)."""
+
+    tau: FloatArray
+    error: FloatArray
+    information: FloatArray
+    inside: BoolArray
+    rejected: BoolArray
+    two_sided: BoolArray
+
+    def summary(self, mine: BoolArray) -> _Summary:
+        """Summarise some of them."""
+        seen = mine & self.two_sided
+        count = int(seen.sum())
+        counts = count, int(mine.sum()) - count, int((mine & self.rejected).sum())
         if count == 0:
-            rows.append((name, 0, 0, None, None, None))
-            continue
-        median = float(np.median(np.abs(error[mine])))
-        rmse = _rmse(error[mine], information[mine])
-        rows.append((name, count, int(rejected[mine].sum()), rmse, median, float(inside[mine].mean())))
+            return _Summary(*counts, None, None, None)
+        error, information = self.error[seen], self.information[seen]
+        total = float(information.sum())
+        rmse = float(np.sqrt(np.sum(information * error * error) / total)) if total > 0.0 else None
+        return _Summary(*counts, rmse, float(np.median(np.abs(error))), float(self.inside[seen].mean()))
+
+
+def _by_tenor(scored: _Scored) -> pl.DataFrame:
+    rows = []
+    days = scored.tau * DAYS_PER_YEAR
+    for name, first, last in TENORS:
+        seen = scored.summary((days >= first) & (days < last))
+        rows.append((name, seen.quotes, seen.rejected, seen.rmse, seen.median, seen.inside))
     schema = {
         "tenor": pl.String(),
         "n_quotes": pl.Int64(),
@@ -173,17 +217,22 @@ def _by_tenor(
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _reason(selection: QuoteSelection, calibration: Calibration, rejected: BoolArray) -> str:
-    parts = [
-        f"weights settled after {calibration.rounds} rounds"
-        if calibration.converged
-        else f"stopped after {calibration.rounds} rounds with weights still moving"
-    ]
-    if selection.thin_expiries:
-        parts.append(f"{len(selection.thin_expiries)} expiries without enough quotes")
-    counts = np.diff(selection.packed.offsets)
-    share = np.add.reduceat(rejected.astype(np.float64), selection.packed.offsets[:-1]) / counts
-    doubtful = int((share > 0.3).sum())
-    if doubtful:
-        parts.append(f"{doubtful} expiries with over 30 % of their quotes rejected: check their forwards")
-    return "; ".join(parts)
+def _by_expiry(scored: _Scored, expiry_ns: IntArray, judgement: QuoteJudgement) -> pl.DataFrame:
+    rows = []
+    for expiry, status in zip(judgement.expiries, judgement.status, strict=True):
+        mine = expiry_ns == expiry
+        tau = float(scored.tau[mine][0]) if mine.any() else None
+        rows.append((int(expiry), tau, status, *scored.summary(mine)))
+    schema = {
+        "expiry": pl.Int64(),
+        "tau": pl.Float64(),
+        "status": pl.String(),
+        "n_quotes": pl.Int64(),
+        "n_bounds": pl.Int64(),
+        "n_rejected": pl.Int64(),
+        "rmse_vol": pl.Float64(),
+        "median_error_vol": pl.Float64(),
+        "inside_bid_ask": pl.Float64(),
+    }
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    return table.with_columns(pl.from_epoch("expiry", "ns").dt.replace_time_zone("UTC"))

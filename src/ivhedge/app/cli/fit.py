@@ -7,7 +7,7 @@ import typer
 
 from ivhedge.app.cli.output import console, emit_json, report_error, say
 from ivhedge.app.cli.sources import AsJson, At, Chains, Underlying, load_snapshot
-from ivhedge.core.errors import ArbitrageError
+from ivhedge.core.errors import ArbitrageError, ConfigError
 from ivhedge.core.units import format_ns
 
 __all__ = ["fit"]
@@ -20,15 +20,22 @@ def fit(
     html: Annotated[
         Path | None, typer.Option("--html", help="Write smiles, residuals and certificate here.")
     ] = None,
+    model: Annotated[
+        str, typer.Option("--model", help="flexible: inside bid and ask; essvi: the backbone alone.")
+    ] = "flexible",
     as_json: AsJson = False,
 ) -> None:
     """Fit an arbitrage-free surface to one snapshot and show how good it is."""
     from ivhedge.app.views import fit_to_dict, fit_view
     from ivhedge.report import fit_tables, write_fit_report
-    from ivhedge.surface import fit_surface
+    from ivhedge.surface import FitSettings, SurfaceModel, fit_surface
 
+    names = [known.value for known in SurfaceModel]
+    if model not in names:
+        raise ConfigError(f"expected --model to be one of {', '.join(names)}, found {model!r}")
     snapshot = load_snapshot(chains, underlying, at)
-    fitted = fit_surface(snapshot.chain, futures=snapshot.futures)
+    settings = FitSettings(model=SurfaceModel(model))
+    fitted = fit_surface(snapshot.chain, futures=snapshot.futures, settings=settings)
     view = fit_view(snapshot, fitted)
     screen = console(as_json=as_json)
     if as_json:

@@ -1,6 +1,6 @@
 """Bands that a flexible surface is fitted to, and which of them are believed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class FlexibleQuotes:
     expiries : IntArray, shape (n,)
         Nanoseconds since the epoch, ascending.
     taus : FloatArray, shape (n,)
+    source : IntArray, shape (q,)
+        Row of each band in the quotes it came from.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class FlexibleQuotes:
     offsets: IntArray
     expiries: IntArray
     taus: FloatArray
+    source: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
         count, n = self.log_moneyness.size, self.taus.size
@@ -109,6 +112,7 @@ def flexible_quotes(quotes: QuoteVols, rules: SelectionRules | None = None) -> F
         offsets=np.append(first, rows.size).astype(np.int64),
         expiries=expiries,
         taus=quotes.tau[rows[first]],
+        source=rows,
     )
 
 
