@@ -139,7 +139,7 @@ def by_andreasen_huge(shape: str) -> Callable[[FlexibleQuotes, EssviSurface], Vo
 
 
 def arbitrage(vols: Vols, backbone: EssviSurface, quotes: FlexibleQuotes) -> tuple[int, int, int, int]:
-    """Expiries not convex in strike and neighbours falling in time: over ±8 deviations, and between quotes."""
+    """Expiries not convex in strike, neighbours falling in time: over ±8 deviations, and between quotes."""
     z = np.linspace(-8.0, 8.0, 801)
     counts = np.zeros(4, dtype=np.int64)
     n = quotes.taus.size
