@@ -9,6 +9,7 @@ import pytest
 
 from ivhedge.core.errors import CalibrationError, ConfigError
 from ivhedge.surface import PackedQuotes, RobustSettings, calibrate_essvi, essvi_total_variance
+from ivhedge.surface.calibrate import QuoteBounds
 
 from .conftest import essvi_params
 
@@ -132,6 +133,172 @@ def test_doubled_quotes_do_not_change_the_fit(noisy: Callable[..., Any]) -> None
     once, twice = calibrate_essvi(quotes).params, calibrate_essvi(doubled).params
     vols = [np.sqrt(params[:, 0] / quotes.taus) for params in (once, twice)]
     np.testing.assert_allclose(vols[0], vols[1], atol=2e-4)
+
+
+def vols_at(params: np.ndarray, k: np.ndarray, slices: np.ndarray, taus: np.ndarray) -> np.ndarray:
+    return np.sqrt(essvi_total_variance(k, *params[slices].T) / taus[slices])
+
+
+def one_bound(quotes: PackedQuotes, k: float, *, lower: float = 0.0, upper: float = np.inf) -> PackedQuotes:
+    """Quotes with a strong bound in slice 5, as heavy as ten of its values."""
+    return replace(
+        quotes,
+        bounds=QuoteBounds(
+            log_moneyness=np.array([k]),
+            lower=np.array([lower]),
+            upper=np.array([upper]),
+            weight=np.array([10.0 * np.median(quotes.weight)]),
+            slices=np.array([5]),
+        ),
+    )
+
+
+def test_bounds_that_hold_change_nothing(noisy: Callable[..., Any]) -> None:
+    sample = noisy("heston", seed=1)
+    rows = np.arange(0, 400, 5)
+    bounds = QuoteBounds(
+        log_moneyness=sample.quotes.log_moneyness[rows],
+        lower=np.where(rows % 2, 0.8 * sample.truth[rows], 0.0),
+        upper=np.where(rows % 2, np.inf, 1.2 * sample.truth[rows]),
+        weight=sample.quotes.weight[rows],
+        slices=sample.quotes.owner[rows],
+    )
+    free = calibrate_essvi(sample.quotes)
+    bound = calibrate_essvi(replace(sample.quotes, bounds=bounds))
+    np.testing.assert_allclose(bound.params, free.params, rtol=1e-3)
+    np.testing.assert_allclose(bound.robust_weight, free.robust_weight, atol=1e-2)
+    assert (bound.bound_weight == 1.0).all()
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_bound_pulls_the_vol_towards_it(noisy: Callable[..., Any], side: float) -> None:
+    quotes = noisy("essvi", seed=1).quotes
+    k = np.array([0.35])
+    free = vols_at(calibrate_essvi(quotes).params, k, np.array([5]), quotes.taus)[0]
+    # An ask 1 vol point below the free fit, or a bid as much above it.
+    wanted = {"upper": free - 0.01} if side > 0.0 else {"lower": free + 0.01}
+    fit = calibrate_essvi(one_bound(quotes, 0.35, **wanted))
+    moved = vols_at(fit.params, k, np.array([5]), quotes.taus)[0]
+    assert side * (free - moved) > 0.004
+    assert fit.bound_weight.shape == (1,)
+
+
+@pytest.mark.parametrize("wrong", [{"upper": 0.05}, {"lower": 3.0}])
+def test_an_absurd_bound_is_ignored(noisy: Callable[..., Any], wrong: dict[str, float]) -> None:
+    quotes = noisy("essvi", seed=1).quotes
+    free, fit = calibrate_essvi(quotes), calibrate_essvi(one_bound(quotes, 0.0, **wrong))
+    assert fit.bound_weight[0] == 0.0
+    vols = [np.sqrt(params[:, 0] / quotes.taus) for params in (free.params, fit.params)]
+    np.testing.assert_allclose(vols[0], vols[1], atol=3e-4)
+
+
+def test_steps_end_at_a_minimum(noisy: Callable[..., Any]) -> None:
+    for model in ("essvi", "heston", "bates"):
+        for outliers in (0.0, 0.2, 0.3):
+            sample = noisy(model, outliers=outliers, seed=5)
+            fit = calibrate_essvi(sample.quotes)
+            assert fit.converged
+            assert fit.iterations < 80
+            # Starting there again moves the vols by less than 3 bp.
+            again = calibrate_essvi(sample.quotes, start=fit.params)
+            k, owner, taus = sample.quotes.log_moneyness, sample.quotes.owner, sample.quotes.taus
+            change = vols_at(fit.params, k, owner, taus) - vols_at(again.params, k, owner, taus)
+            assert np.sqrt(np.mean(change**2)) < 3e-4
+
+
+def is_free_of_arbitrage(params: np.ndarray) -> bool:
+    theta, rho, psi = params.T
+    up, down = psi * (1 + rho), psi * (1 - rho)
+    slack = 1e-12
+    return bool(
+        np.isfinite(params).all()
+        and (np.diff(up) >= -slack).all()
+        and (np.diff(down) >= -slack).all()
+        and (np.diff(psi / theta) <= slack * (psi / theta)[:-1]).all()
+        and (np.maximum(up, down) < 4.0).all()
+        and (psi * np.maximum(up, down) <= 4.0 * theta * (1 + slack)).all()
+    )
+
+
+@pytest.mark.parametrize("level", [0.01, 9.0])
+def test_vols_of_one_and_of_nine_hundred_per_cent(noisy: Callable[..., Any], level: float) -> None:
+    quotes = noisy("essvi").quotes
+    noise = np.random.default_rng(1).uniform(-0.01, 0.01, quotes.vol.size)
+    flat = replace(
+        quotes,
+        vol=level * (1.0 + noise),
+        weight=np.full(quotes.vol.size, 100.0 / level),
+        log_moneyness=quotes.log_moneyness * level / 0.62,
+    )
+    fit = calibrate_essvi(flat)
+    assert is_free_of_arbitrage(fit.params)
+    np.testing.assert_allclose(np.sqrt(fit.params[:, 0] / quotes.taus), level, rtol=0.01)
+
+
+def test_two_expiries_an_hour_apart(noisy: Callable[..., Any]) -> None:
+    quotes = noisy("essvi", seed=2).quotes
+    rows = slice(7 * 40, 8 * 40)
+    taus = quotes.taus[7] + np.array([0.0, 1.0 / 8760.0])
+    pair = PackedQuotes(
+        log_moneyness=np.tile(quotes.log_moneyness[rows], 2),
+        vol=np.tile(quotes.vol[rows], 2),
+        weight=np.tile(quotes.weight[rows], 2),
+        offsets=np.array([0, 40, 80]),
+        taus=taus,
+    )
+    fit = calibrate_essvi(pair)
+    assert is_free_of_arbitrage(fit.params)
+    vols = np.sqrt(fit.params[:, 0] / taus)
+    np.testing.assert_allclose(vols, np.sqrt(essvi_params(quotes.taus)[7, 0] / quotes.taus[7]), rtol=0.01)
+
+
+def test_an_expiry_of_bad_quotes_leaves_the_others_alone(noisy: Callable[..., Any]) -> None:
+    sample = noisy("essvi", seed=3)
+    rng = np.random.default_rng(0)
+    owner = sample.quotes.owner
+    jump = rng.choice([-1.0, 1.0], owner.size) * rng.uniform(0.05, 0.25, owner.size)
+    fit = calibrate_essvi(
+        replace(sample.quotes, vol=np.where(owner == 4, sample.quotes.vol + jump, sample.quotes.vol))
+    )
+    assert is_free_of_arbitrage(fit.params)
+    others = owner != 4
+    vols = vols_at(fit.params, sample.quotes.log_moneyness, owner, sample.quotes.taus)
+    assert np.sqrt(np.mean((vols - sample.truth)[others] ** 2)) < 0.004
+
+
+def test_kernels_take_read_only_and_strided_arrays(noisy: Callable[..., Any]) -> None:
+    quotes = noisy("essvi", seed=2).quotes
+    wide = np.column_stack((quotes.vol, quotes.vol))
+    strided = replace(quotes, vol=wide[:, 0], offsets=quotes.offsets.astype(np.int32))
+    np.testing.assert_array_equal(calibrate_essvi(strided).params, calibrate_essvi(quotes).params)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lower": np.ones(2)}, "one shape"),
+        ({"log_moneyness": np.array([np.nan])}, "finite log-moneyness"),
+        ({"lower": np.array([0.9])}, "lower <= upper"),
+        ({"weight": np.array([0.0])}, "positive finite weights"),
+    ],
+)
+def test_unusable_bounds_are_refused(changes: dict[str, Any], message: str) -> None:
+    bounds = QuoteBounds(
+        log_moneyness=np.zeros(1),
+        lower=np.zeros(1),
+        upper=np.full(1, 0.5),
+        weight=np.ones(1),
+        slices=np.zeros(1, dtype=np.int64),
+    )
+    with pytest.raises(CalibrationError, match=message):
+        replace(bounds, **changes)
+
+
+def test_bounds_of_no_slice_are_refused(noisy: Callable[..., Any]) -> None:
+    quotes = one_bound(noisy("essvi").quotes, 0.0, upper=0.5)
+    assert quotes.bounds is not None
+    with pytest.raises(CalibrationError, match="slices 0 to 9"):
+        replace(quotes, bounds=replace(quotes.bounds, slices=np.array([10])))
 
 
 @pytest.mark.parametrize(

@@ -41,13 +41,48 @@ def test_only_two_sided_otm_quotes_are_fitted(chain_of: Maker, truth_surface: Es
     assert selection.rows.size + sum(selection.left_out.values()) == len(quotes)
 
 
+def test_one_sided_quotes_bound_the_fit(chain_of: Maker, truth_surface: EssviSurface) -> None:
+    row = pl.col("row") % 3
+    chain = chain_of(truth_surface).with_row_index("row")
+    chain = chain.with_columns(
+        pl.when(row != 0).then(pl.col("bid")).alias("bid"), pl.when(row != 1).then(pl.col("ask")).alias("ask")
+    )
+    quotes = vols_of(chain.drop("row"))
+    selection = select_quotes(quotes, SelectionRules())
+    bounds, rows = selection.packed.bounds, selection.bound_rows
+    assert bounds is not None
+    assert rows.size == bounds.slices.size > 0
+    assert not np.isin(rows, selection.rows).any()
+    assert quotes.is_otm[rows].all()
+    np.testing.assert_array_equal(selection.expiries[bounds.slices], quotes.expiry_ns[rows])
+    np.testing.assert_array_equal(bounds.lower > 0.0, quotes.has_bid[rows])
+    np.testing.assert_array_equal(np.isfinite(bounds.upper), quotes.has_ask[rows])
+    assert (bounds.lower > 0.0).any()
+    assert np.isfinite(bounds.upper).any()
+    assert select_quotes(quotes, SelectionRules(use_bounds=False)).packed.bounds is None
+
+
+def test_expiries_without_values_say_what_they_had(chain_of: Maker, truth_surface: EssviSurface) -> None:
+    expiry = pl.col("expiry").dt.epoch("ns")
+    only_asks, few = (expiry == int(truth_surface.expiries[i]) for i in (3, 5))
+    chain = chain_of(truth_surface).with_columns(pl.when(~only_asks).then(pl.col("bid")).alias("bid"))
+    chain = pl.concat([chain.filter(~few), chain.filter(few)[20:28]])
+    selection = select_quotes(vols_of(chain), SelectionRules())
+    words = list(selection.expiry_notes.values())
+    assert len(words) == 2
+    assert "0 at most and 25 bounds" in words[0] or "0 at most and 26 bounds" in words[0]
+    assert words[1].startswith("low confidence: 5 quotes")
+
+
 def test_one_tick_bids_are_bounds_not_values(chain_of: Maker, truth_surface: EssviSurface) -> None:
     # The lowest price on the grid of the venue; a known venue is needed for its ladder.
     chain = chain_of(truth_surface, venue="deribit").with_columns(
         pl.when(pl.col("bid") < 0.001).then(0.0001).otherwise(pl.col("bid")).alias("bid")
     )
-    selection = select_quotes(vols_of(chain), SelectionRules())
+    quotes = vols_of(chain)
+    selection = select_quotes(quotes, SelectionRules())
     assert selection.left_out["one_tick"] > 0
+    assert quotes.at_one_tick[selection.bound_rows].sum() == selection.left_out["one_tick"]
 
 
 @pytest.mark.parametrize("n_strikes", [15, 29, 150])
@@ -108,7 +143,9 @@ def test_nothing_usable_says_why(chain_of: Maker, truth_surface: EssviSurface) -
         select_quotes(vols_of(chain), SelectionRules())
 
 
-@pytest.mark.parametrize("changes", [{"min_hours": -1.0}, {"min_quotes": 0}, {"max_weight_ratio": 0.5}])
+@pytest.mark.parametrize(
+    "changes", [{"min_hours": -1.0}, {"min_quotes": 0}, {"max_weight_ratio": 0.5}, {"bound_half_spread": 0.0}]
+)
 def test_wrong_rules_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         SelectionRules(**changes)  # type: ignore[arg-type]

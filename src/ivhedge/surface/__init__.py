@@ -12,7 +12,7 @@ from ivhedge.surface.averaging import (
     averaged_total_variance,
 )
 from ivhedge.surface.base import VolSurface
-from ivhedge.surface.calibrate import Calibration, PackedQuotes, RobustSettings, calibrate_essvi
+from ivhedge.surface.calibrate import Calibration, PackedQuotes, QuoteBounds, RobustSettings, calibrate_essvi
 from ivhedge.surface.certificate import (
     ArbitrageCertificate,
     DifferentiableSurface,
@@ -64,6 +64,7 @@ __all__ = [
     "FlexibleSettings",
     "FlexibleSurface",
     "PackedQuotes",
+    "QuoteBounds",
     "RobustSettings",
     "SelectionRules",
     "SkewStickiness",

@@ -1,28 +1,33 @@
 """Robust eSSVI calibration on packed quotes.
 
-1. Each slice on its own: at-the-money vol by a weighted median, then three parameters with Huber weights.
+1. Each slice on its own: at-the-money vol by a weighted median, then three parameters with Huber's loss.
 2. The slices are moved into what the no-arbitrage map can reach.
-3. Levenberg–Marquardt on the map's free numbers for all slices together, reweighted: Huber in the first
-   rounds, then Tukey, whose weight is zero for gross outliers.
+3. Levenberg–Marquardt on the map's free numbers for all slices together: Huber's loss in the first rounds,
+   then Tukey's, which ignores gross outliers. Scales are measured between rounds and kept in the last one,
+   which therefore has a minimum and reaches it.
 
 Every iterate is free of arbitrage, so stopping early costs accuracy, never validity.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 
 import numpy as np
 
 from ivhedge.core.errors import CalibrationError, ConfigError
 from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.core.units import DAYS_PER_YEAR
 from ivhedge.pricing.jit import jit_available
 from ivhedge.surface import _kernels, _twin
+from ivhedge.surface._residuals import FULL_SLICE
 from ivhedge.surface.essvi import essvi_total_variance
 
-__all__ = ["Calibration", "PackedQuotes", "RobustSettings", "calibrate_essvi"]
+__all__ = ["FULL_SLICE", "Calibration", "PackedQuotes", "QuoteBounds", "RobustSettings", "calibrate_essvi"]
 
-FULL_SLICE = 8
-"""Slices with fewer quotes are held by weak pseudo-observations of rho and psi."""
+NO_BOUND = 1e6
+"""Vol that stands for no upper bound."""
+SLICE_ROUNDS = 4
+"""Measured scales in the fit of a slice on its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +41,11 @@ class RobustSettings:
     huber, tukey : float
         Turning points in scales; 1.5 and 4.685 give 95 % efficiency on normal errors.
     huber_rounds, max_rounds : int
-        Reweighting rounds, of which the first few are Huber.
+        Rounds, of which the first few are Huber; scales are measured between them.
     max_iterations : int
-        Levenberg–Marquardt steps per round.
+        Levenberg–Marquardt steps per round but the last, which goes on to the minimum.
     weight_tolerance : float
-        Rounds end when no robust weight moves by more.
+        The last round begins when no scale moves by a larger share; no robust weight then moves by more.
     prior_strength : float
         Information, in quotes, that holds rho and psi of slices with fewer than 8 quotes.
     use_twin : bool
@@ -51,9 +56,9 @@ class RobustSettings:
     huber: float = 1.5
     tukey: float = 4.685
     huber_rounds: int = 2
-    max_rounds: int = 12
-    max_iterations: int = 6
-    weight_tolerance: float = 5e-3
+    max_rounds: int = 8
+    max_iterations: int = 2
+    weight_tolerance: float = 2e-2
     prior_strength: float = 0.05
     use_twin: bool = False
 
@@ -70,6 +75,48 @@ class RobustSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteBounds:
+    """Vols that a surface should not leave, without pulling it: one-sided quotes, bids of one tick.
+
+    Parameters
+    ----------
+    log_moneyness : FloatArray, shape (m,)
+    lower, upper : FloatArray, shape (m,)
+        Decimal vols, 0 and infinity where there is no such bound.
+    weight : FloatArray, shape (m,)
+        Of one vol error beyond the bound. Errors are judged on the scale of the slice's values: a bound
+        missed by far is an outlier and ignored.
+    slices : IntArray, shape (m,)
+        Slice number of each.
+
+    Raises
+    ------
+    CalibrationError
+        If shapes do not fit or a number is out of its range.
+    """
+
+    log_moneyness: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    weight: FloatArray
+    slices: IntArray
+
+    def __post_init__(self) -> None:
+        shape = self.slices.shape
+        columns = (self.log_moneyness, self.lower, self.upper, self.weight)
+        if len(shape) != 1 or any(column.shape != shape for column in columns):
+            raise CalibrationError("expected log_moneyness, lower, upper, weight, slices of one shape (m,)")
+        if not np.isfinite(self.log_moneyness).all():
+            raise CalibrationError("expected finite log-moneyness of bounds; drop such quotes first")
+        if not ((self.lower >= 0.0) & (self.lower <= self.upper) & (self.upper > 0.0)).all():
+            raise CalibrationError("expected 0 <= lower <= upper and upper > 0; drop such quotes first")
+        if not ((self.weight > 0.0) & np.isfinite(self.weight) & np.isfinite(self.lower)).all():
+            raise CalibrationError(
+                "expected positive finite weights and finite lower bounds; drop such quotes first"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PackedQuotes:
     """Implied vols of all slices, slice s in rows ``offsets[s]:offsets[s + 1]``.
 
@@ -80,6 +127,7 @@ class PackedQuotes:
     offsets : IntArray, shape (n + 1,)
     taus : FloatArray, shape (n,)
         Years, ascending.
+    bounds : QuoteBounds, optional
 
     Raises
     ------
@@ -92,6 +140,7 @@ class PackedQuotes:
     weight: FloatArray
     offsets: IntArray
     taus: FloatArray
+    bounds: QuoteBounds | None = None
 
     def __post_init__(self) -> None:
         count = self.vol.size
@@ -113,6 +162,12 @@ class PackedQuotes:
             raise CalibrationError(
                 "expected positive finite vols and positive weights; drop such quotes first"
             )
+        if self.bounds is not None:
+            slices = self.bounds.slices
+            if ((slices < 0) | (slices >= self.taus.size)).any():
+                raise CalibrationError(
+                    f"expected bounds of slices 0 to {self.taus.size - 1}, found {slices.tolist()}"
+                )
 
     @property
     def owner(self) -> IntArray:
@@ -131,11 +186,13 @@ class Calibration:
     robust_weight : FloatArray, shape (q,)
         Final robust weight of each quote: 1 = in full, 0 = rejected.
     iterations, rounds : int
-        Levenberg–Marquardt steps and reweighting rounds.
+        Levenberg–Marquardt steps and rounds.
     converged : bool
-        Whether the weights settled before `max_rounds`.
+        Whether the last round, whose scales are fixed, reached its minimum.
     warm : bool
         Whether the given start was used.
+    bound_weight : FloatArray, shape (m,)
+        Final robust weight of each bound: 1 = held or missed by little, 0 = rejected. Empty without bounds.
     """
 
     params: FloatArray
@@ -144,6 +201,7 @@ class Calibration:
     rounds: int
     converged: bool
     warm: bool
+    bound_weight: FloatArray = field(default_factory=lambda: np.empty(0))
 
 
 def calibrate_essvi(
@@ -171,11 +229,91 @@ def calibrate_essvi(
     kernels = _twin if settings.use_twin or not jit_available() else _kernels
     if start is not None:
         _check_start(start, quotes.taus.size)
-    atm = _atm_vols(quotes)
-    if start is not None and _is_near(quotes, start):
-        return _reweighted(kernels, quotes, start, _prior(quotes, atm, start, settings), settings, warm=True)
-    first, prior = _cold_start(kernels, quotes, atm, _prior(quotes, atm, None, settings), settings)
-    return _reweighted(kernels, quotes, first, prior, settings, warm=False)
+    ranges = _ranges(quotes)
+    atm = kernels.atm_vols(*_values(quotes), quotes.offsets, ranges.counts)
+    warm = start is not None and _is_near(quotes, start)
+    if start is not None and warm:
+        first, prior = start, _prior(quotes, atm, start, settings)
+    else:
+        first, prior = _cold_start(
+            kernels, quotes, ranges, atm, _prior(quotes, atm, None, settings), settings
+        )
+    params, robust, iterations, rounds, converged = kernels.robust_fit(
+        kernels.coordinates_of(np.ascontiguousarray(first, dtype=np.float64)),
+        *ranges.arrays,
+        prior,
+        settings.min_scale,
+        (settings.huber, settings.tukey),
+        (settings.huber_rounds if warm else 0, settings.huber_rounds, settings.max_rounds),
+        settings.max_iterations,
+        settings.weight_tolerance,
+    )
+    if not np.isfinite(params).all():
+        row = int(np.flatnonzero(~np.isfinite(params).all(axis=1))[0])
+        raise CalibrationError(
+            f"slice {row} at {quotes.taus[row] * DAYS_PER_YEAR:.4g} days: expected finite parameters, found "
+            f"{params[row].tolist()}; check its quotes and forward, or leave the expiry out"
+        )
+    return Calibration(
+        params=params,
+        robust_weight=robust[ranges.value_rows],
+        iterations=iterations,
+        rounds=rounds,
+        converged=converged,
+        warm=warm,
+        bound_weight=robust[ranges.bound_rows],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranges:
+    """Values and bounds in the form of the kernels, and their rows there."""
+
+    arrays: tuple[FloatArray, FloatArray, FloatArray, FloatArray, IntArray, IntArray, FloatArray]
+    counts: IntArray
+    value_rows: IntArray | slice
+    bound_rows: IntArray | slice
+
+
+def _values(quotes: PackedQuotes) -> tuple[FloatArray, FloatArray, FloatArray]:
+    k, vol, weight = (
+        np.ascontiguousarray(column, dtype=np.float64)
+        for column in (quotes.log_moneyness, quotes.vol, quotes.weight)
+    )
+    return k, vol, weight
+
+
+def _ranges(quotes: PackedQuotes) -> _Ranges:
+    k, vol, weight = _values(quotes)
+    offsets = np.ascontiguousarray(quotes.offsets, dtype=np.int64)
+    taus = np.ascontiguousarray(quotes.taus, dtype=np.float64)
+    counts = np.diff(offsets)
+    bounds = quotes.bounds
+    if bounds is None or bounds.slices.size == 0:
+        return _Ranges(
+            arrays=(k, vol, vol, weight, offsets, counts, taus),
+            counts=counts,
+            value_rows=slice(None),
+            bound_rows=slice(0, 0),
+        )
+    # Inside a slice the values come first.
+    order = np.argsort(np.concatenate((quotes.owner, bounds.slices)), kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    return _Ranges(
+        arrays=(
+            np.concatenate((k, bounds.log_moneyness))[order],
+            np.concatenate((vol, bounds.lower))[order],
+            np.concatenate((vol, np.minimum(bounds.upper, NO_BOUND)))[order],
+            np.concatenate((weight, bounds.weight))[order],
+            offsets + np.concatenate(([0], np.cumsum(np.bincount(bounds.slices, minlength=taus.size)))),
+            counts,
+            taus,
+        ),
+        counts=counts,
+        value_rows=place[: vol.size],
+        bound_rows=place[vol.size :],
+    )
 
 
 def _check_start(start: FloatArray, n: int) -> None:
@@ -185,62 +323,19 @@ def _check_start(start: FloatArray, n: int) -> None:
         raise CalibrationError("expected a start with theta > 0, |rho| < 1 and psi > 0; leave it out instead")
 
 
-def _reweighted(
-    kernels: ModuleType,
-    quotes: PackedQuotes,
-    start: FloatArray,
-    prior: FloatArray,
-    settings: RobustSettings,
-    *,
-    warm: bool,
-) -> Calibration:
-    x = kernels.coordinates_of(np.ascontiguousarray(start))
-    robust = np.ones(quotes.vol.size)
-    iterations, converged, rounds = 0, False, 0
-    first = settings.huber_rounds if warm else 0
-    for number in range(first, settings.max_rounds):
-        rounds += 1
-        errors = _errors(quotes, kernels.map_slices(x))
-        previous, robust = robust, _robust_weights(quotes, errors, settings, number)
-        settled = number > max(first, settings.huber_rounds)
-        converged = settled and bool(np.max(np.abs(robust - previous)) < settings.weight_tolerance)
-        last = converged or number == settings.max_rounds - 1
-        x, _, steps, _ = kernels.minimise(
-            x,
-            quotes.log_moneyness,
-            quotes.vol,
-            quotes.weight * np.sqrt(robust),
-            quotes.offsets,
-            quotes.taus,
-            prior,
-            4 * settings.max_iterations if last else settings.max_iterations,
-            1e-9 if last else 1e-5,
-        )
-        iterations += int(steps)
-        if converged:
-            break
-    return Calibration(
-        params=kernels.map_slices(x),
-        robust_weight=robust,
-        iterations=iterations,
-        rounds=rounds,
-        converged=converged,
-        warm=warm,
-    )
-
-
 def _cold_start(
     kernels: ModuleType,
     quotes: PackedQuotes,
+    ranges: _Ranges,
     atm: FloatArray,
     prior: FloatArray,
     settings: RobustSettings,
 ) -> tuple[FloatArray, FloatArray]:
-    packed = (quotes.log_moneyness, quotes.vol, quotes.weight, quotes.offsets, quotes.taus)
+    how = (settings.min_scale, settings.huber, SLICE_ROUNDS)
     # A generic prior worth one quote keeps a slice of many outliers from a flat smile at the edge of rho.
     generic = prior.copy()
     generic[:, 1], generic[:, 3] = 1.0 / 0.25, 1.0 / (0.25 * prior[:, 2] ** 2)
-    fitted = kernels.fit_slices(atm, *packed, generic, settings.min_scale, 4)
+    fitted = kernels.fit_slices(atm, *ranges.arrays, generic, *how)
     thin = np.diff(quotes.offsets) < FULL_SLICE
     if thin.any() and not thin.all():
         # Thin slices lean on the median shape of the full ones instead of the generic one.
@@ -249,7 +344,7 @@ def _cold_start(
         prior = prior.copy()
         prior[thin, 0] = rho
         prior[thin, 2] = shape * np.sqrt(fitted[thin, 0])
-        refitted = kernels.fit_slices(atm, *packed, prior, settings.min_scale, 4)
+        refitted = kernels.fit_slices(atm, *ranges.arrays, prior, *how)
         fitted = np.where(thin[:, None], refitted, fitted)
     return _smoothed(fitted), prior
 
@@ -299,19 +394,6 @@ def _prior(
     return np.column_stack((rho, strength / 0.25, psi, strength / (0.25 * psi * psi)))
 
 
-def _atm_vols(quotes: PackedQuotes) -> FloatArray:
-    """Weighted median vol of the quotes nearest the money, per slice."""
-    atm = np.empty(quotes.taus.size)
-    for s in range(atm.size):
-        part = slice(int(quotes.offsets[s]), int(quotes.offsets[s + 1]))
-        vol, weight = quotes.vol[part], quotes.weight[part] ** 2
-        near = np.argsort(np.abs(quotes.log_moneyness[part]), kind="stable")[: max(5, vol.size // 5)]
-        order = near[np.argsort(vol[near], kind="stable")]
-        share = np.cumsum(weight[order])
-        atm[s] = vol[order[int(np.searchsorted(share, 0.5 * share[-1]))]]
-    return atm
-
-
 def _errors(quotes: PackedQuotes, params: FloatArray) -> FloatArray:
     owner = quotes.owner
     theta, rho, psi = params[owner].T
@@ -321,28 +403,3 @@ def _errors(quotes: PackedQuotes, params: FloatArray) -> FloatArray:
 
 def _is_near(quotes: PackedQuotes, start: FloatArray) -> bool:
     return bool(np.median(np.abs(_errors(quotes, start))) < 4.0)
-
-
-def _robust_weights(
-    quotes: PackedQuotes, errors: FloatArray, settings: RobustSettings, number: int
-) -> FloatArray:
-    size = np.abs(errors) / _scales(quotes, errors, settings)
-    if number < settings.huber_rounds:
-        return np.asarray(np.minimum(1.0, settings.huber / np.maximum(size, 1e-12)))
-    inside = np.clip(1.0 - (size / settings.tukey) ** 2, 0.0, 1.0)
-    return np.asarray(inside * inside)
-
-
-def _scales(quotes: PackedQuotes, errors: FloatArray, settings: RobustSettings) -> FloatArray:
-    """Robust scale of the errors for each quote: its slice's, held between one and three times the whole's.
-
-    A slice whose shape the model cannot follow is thus not thrown away as a whole, and a slice of few
-    quotes cannot call its own outliers normal.
-    """
-    absolute = np.abs(errors)
-    overall = max(1.4826 * float(np.median(absolute)), settings.min_scale)
-    counts = np.diff(quotes.offsets)
-    ordered = absolute[np.lexsort((absolute, quotes.owner))]
-    medians = 1.4826 * ordered[quotes.offsets[:-1] + counts // 2]
-    own = np.where(counts >= FULL_SLICE, np.clip(medians, overall, 3.0 * overall), overall)
-    return np.repeat(own, counts)

@@ -66,9 +66,9 @@ def judged_by_essvi(
     """Collect what the backbone made of the selected quotes."""
     packed = selection.packed
     parts = [
-        f"weights settled after {calibration.rounds} rounds"
+        f"minimum reached after {calibration.rounds} rounds"
         if calibration.converged
-        else f"stopped after {calibration.rounds} rounds with weights still moving"
+        else f"stopped after {calibration.rounds} rounds before the minimum"
     ]
     doubtful = _doubtful(packed.offsets, calibration.robust_weight < REJECTED)
     return QuoteJudgement(
@@ -106,7 +106,7 @@ def judged_by_flexible(
     if bare:
         parts.append(f"{bare} expiries carry the backbone's density")
     if not calibration.converged:
-        parts.append("weights of the backbone still moving")
+        parts.append("the backbone stopped before its minimum")
     return QuoteJudgement(
         rows=bands.source,
         fitted_vol=fit.fitted_vol,

@@ -1,11 +1,13 @@
 """From quotes to what is fitted: which quotes count, and how much.
 
-A quote counts when it is two-sided, out of the money, bid above one tick, and not hopelessly wide; what is
-left out is counted by reason. Weights are inverse variances from spread and age; inside an expiry no venue
-may outweigh the one with the tightest fresh quotes, and no single quote outweighs many ordinary ones.
+A quote counts as a value when it is two-sided, out of the money, bid above one tick, and not hopelessly wide;
+what is left out is counted by reason. Out-of-the-money quotes of one side, and those bid at one tick, are
+bounds of the fitted vol: they pull only where it leaves them. Weights are inverse variances from spread and
+age; inside an expiry no venue may outweigh the one with the tightest fresh quotes, and no single quote
+outweighs many ordinary ones.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -14,13 +16,13 @@ from ivhedge.core.errors import CalibrationError, ConfigError
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.core.units import NS_PER_HOUR, format_ns, year_fraction
 from ivhedge.market import QuoteVols
-from ivhedge.surface.calibrate import FULL_SLICE, PackedQuotes
+from ivhedge.surface.calibrate import FULL_SLICE, PackedQuotes, QuoteBounds
 
 __all__ = ["QuoteSelection", "SelectionReason", "SelectionRules", "select_quotes"]
 
 
 class SelectionReason(StrEnum):
-    """Why a clean quote is not fitted."""
+    """Why a clean quote is not fitted as a value."""
 
     TOO_SHORT = "too_short"
     ONE_SIDED = "one_sided"
@@ -47,6 +49,10 @@ class SelectionRules:
         The weight of a vol error is capped at this multiple of the median of its venue and expiry.
     max_staleness_half_lives : float
         Quotes whose age has cost them more half-lives of weight are left out.
+    use_bounds : bool
+        Whether one-sided and one-tick quotes bound the fit.
+    bound_half_spread : float
+        A bound missed by this fraction of its vol counts as an error of one half-spread.
     """
 
     min_hours: float = 1.0
@@ -54,6 +60,8 @@ class SelectionRules:
     max_relative_half_spread: float = 0.5
     max_weight_ratio: float = 4.0
     max_staleness_half_lives: float = 20.0
+    use_bounds: bool = True
+    bound_half_spread: float = 0.5
 
     def __post_init__(self) -> None:
         if self.min_hours < 0.0 or self.min_quotes < 1 or self.max_relative_half_spread <= 0.0:
@@ -66,6 +74,8 @@ class SelectionRules:
                 "expected max_weight_ratio >= 1 and max_staleness_half_lives > 0, "
                 f"found {self.max_weight_ratio}, {self.max_staleness_half_lives}"
             )
+        if not self.bound_half_spread > 0.0:
+            raise ConfigError(f"expected bound_half_spread > 0, found {self.bound_half_spread}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +93,11 @@ class QuoteSelection:
         Number of clean quotes per `SelectionReason`.
     thin_expiries : tuple of str
         Expiries with too few quotes, in words.
+    bound_rows : IntArray, shape (m,)
+        Rows of `packed.bounds`: counted in `left_out` too, as they are no values.
+    expiry_notes : dict of str to str
+        What every expiry that is not fitted had, by its name in `thin_expiries`, and what fitted ones of few
+        quotes lean on.
     """
 
     rows: IntArray
@@ -90,6 +105,8 @@ class QuoteSelection:
     packed: PackedQuotes
     left_out: dict[str, int]
     thin_expiries: tuple[str, ...]
+    bound_rows: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    expiry_notes: dict[str, str] = field(default_factory=dict)
 
 
 def select_quotes(quotes: QuoteVols, rules: SelectionRules) -> QuoteSelection:
@@ -121,12 +138,14 @@ def select_quotes(quotes: QuoteVols, rules: SelectionRules) -> QuoteSelection:
     rows = rows[np.lexsort(tuple(key[rows] for key in keys))]
     offsets = np.searchsorted(quotes.expiry_ns[rows], expiries)
     offsets = np.append(offsets, rows.size).astype(np.int64)
+    bound_rows = _bound_rows(quotes, rows, offsets, expiries) if rules.use_bounds else rows[:0]
     packed = PackedQuotes(
         log_moneyness=quotes.log_moneyness[rows],
         vol=quotes.mid_iv[rows],
         weight=_weights(quotes, rows, offsets, rules),
         offsets=offsets,
         taus=year_fraction(quotes.ts_ns, expiries),
+        bounds=_bounds(quotes, bound_rows, expiries, rules) if bound_rows.size else None,
     )
     return QuoteSelection(
         rows=rows,
@@ -134,7 +153,64 @@ def select_quotes(quotes: QuoteVols, rules: SelectionRules) -> QuoteSelection:
         packed=packed,
         left_out=left_out,
         thin_expiries=tuple(format_ns(int(e)) for e in listed if e not in expiries),
+        bound_rows=bound_rows,
+        expiry_notes=_expiry_notes(quotes, listed, expiries, np.diff(offsets), rules),
     )
+
+
+def _is_bound(quotes: QuoteVols) -> BoolArray:
+    some = np.isfinite(quotes.bid_iv) | np.isfinite(quotes.ask_iv)
+    # A bid above its own ask bounds nothing.
+    crossed = quotes.bid_iv > quotes.ask_iv
+    return np.asarray(quotes.is_otm & some & ~crossed & (~quotes.is_two_sided | quotes.at_one_tick))
+
+
+def _bound_rows(quotes: QuoteVols, rows: IntArray, offsets: IntArray, expiries: IntArray) -> IntArray:
+    """Bounds of the fitted expiries, none older than the oldest value there."""
+    oldest = np.maximum.reduceat(quotes.age_s[rows], offsets[:-1])
+    at = np.minimum(np.searchsorted(expiries, quotes.expiry_ns), expiries.size - 1)
+    mine = (expiries[at] == quotes.expiry_ns) & (quotes.age_s <= oldest[at])
+    found = np.flatnonzero(_is_bound(quotes) & mine)
+    keys = (quotes.ask_iv, quotes.bid_iv, quotes.log_moneyness, quotes.expiry_ns)
+    return np.asarray(found[np.lexsort(tuple(key[found] for key in keys))], dtype=np.int64)
+
+
+def _bounds(quotes: QuoteVols, rows: IntArray, expiries: IntArray, rules: SelectionRules) -> QuoteBounds:
+    bid, ask = quotes.bid_iv[rows], quotes.ask_iv[rows]
+    return QuoteBounds(
+        log_moneyness=quotes.log_moneyness[rows],
+        lower=np.nan_to_num(bid, nan=0.0),
+        upper=np.nan_to_num(ask, nan=np.inf),
+        weight=1.0 / (rules.bound_half_spread * np.fmax(bid, ask)),
+        slices=np.searchsorted(expiries, quotes.expiry_ns[rows]).astype(np.int64),
+    )
+
+
+def _expiry_notes(
+    quotes: QuoteVols, listed: IntArray, expiries: IntArray, counts: IntArray, rules: SelectionRules
+) -> dict[str, str]:
+    notes: dict[str, str] = {}
+    bound = _is_bound(quotes)
+    for expiry in listed.tolist():
+        at = int(np.searchsorted(expiries, expiry))
+        mine = quotes.expiry_ns == expiry
+        n_bounds = int((mine & bound).sum())
+        if at < expiries.size and expiries[at] == expiry:
+            if counts[at] < FULL_SLICE:
+                notes[format_ns(expiry)] = (
+                    f"low confidence: {counts[at]} quotes and {n_bounds} bounds; skew and curvature lean on "
+                    "the other expiries"
+                )
+            continue
+        if expiry - quotes.ts_ns < rules.min_hours * NS_PER_HOUR:
+            notes[format_ns(expiry)] = f"not fitted: closer than {rules.min_hours:g} hours"
+            continue
+        n_values = int((mine & quotes.is_two_sided & quotes.is_otm & ~quotes.at_one_tick).sum())
+        notes[format_ns(expiry)] = (
+            f"not fitted: expected {rules.min_quotes} usable two-sided quotes out of the money, found "
+            f"{n_values} at most and {n_bounds} bounds; the surface is interpolated there"
+        )
+    return notes
 
 
 def _usable(quotes: QuoteVols, rules: SelectionRules) -> tuple[BoolArray, dict[str, int]]:
