@@ -146,6 +146,27 @@ def test_fault_beyond_three_is_found() -> None:
     assert 3.0 < certificate.violations[0].log_moneyness < 4.5
 
 
+def test_svi_slices_that_cross_fail() -> None:
+    # Each slice free of butterflies; the later one has flatter wings and a higher bottom.
+    early = {"a": 0.01, "b": 0.10, "m": 0.0, "rho": -0.5, "sigma": 0.1}
+    late = {"a": 0.03, "b": 0.06, "m": 0.05, "rho": -0.3, "sigma": 0.2}
+
+    def term(k: FloatArray, tau: FloatArray) -> FloatArray:
+        first, second = raw_svi(k, **early), raw_svi(k, **late)
+        share = np.clip(tau - 1.0, 0.0, 1.0)
+        return np.where(tau <= 1.0, tau * first, (1.0 - share) * first + share * second)
+
+    k = np.linspace(-3.0, 3.0, 601)
+    for slice_ in (early, late):
+        alone = certify(FormulaSurface(lambda k, tau, s=slice_: tau * raw_svi(k, **s)), n_strikes=501)
+        assert alone.valid
+    assert (raw_svi(k, **late) < raw_svi(k, **early)).any()
+    certificate = certify(FormulaSurface(term, taus=(1.0, 2.0)))
+    assert not certificate.valid
+    assert not certificate.proven
+    assert "calendar" in {violation.kind for violation in certificate.violations}
+
+
 def test_wing_steeper_than_two_fails() -> None:
     steep = certify(FormulaSurface(lambda k, tau: tau * raw_svi(k, 0.04, 1.3, 0.0, 0.7, 0.1)))
     assert not steep.valid

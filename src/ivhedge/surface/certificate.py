@@ -9,9 +9,11 @@ Dense check, at every fitted expiry and at least 50 times between, before and af
 
 Wings: total variance grows more slowly than 2|k| at the far ends (Lee). Every surface is differentiated by
 five-point stencils whose arms reach the neighbouring strikes, so that a kink between strikes is felt; one
-that offers closed-form `derivatives` is judged by these as well. Only an `EssviSurface` is taken at its word:
-its derivatives are exact, and its parameters tell the wing slopes, which may not fall in time, and whether
-the sufficient conditions for all strikes and all times hold.
+that offers closed-form `derivatives` is judged by these as well. Only an `EssviSurface` and a
+`FlexibleSurface` are taken at their word. Of the former the derivatives are exact, and the parameters tell
+the wing slopes, which may not fall in time, and whether the sufficient conditions for all strikes and all
+times hold. Of the latter prices have derivatives that are sums of positive terms, times between expiries are
+mixed on the strikes of both, and `flexible.proof.prove` speaks for all strikes and all times.
 
 A number that is not finite is a violation, and so are a forward that is not positive and an implied vol that
 does not belong to the total variance.
@@ -24,7 +26,7 @@ Hendriks, Martini (2019), The extended SSVI volatility surface.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +38,9 @@ from ivhedge.surface._kernels import dense_checks
 from ivhedge.surface.base import VolSurface
 from ivhedge.surface.essvi import EssviSurface
 
+if TYPE_CHECKING:
+    from ivhedge.surface.flexible.surface import FlexibleSurface
+
 __all__ = ["ArbitrageCertificate", "DifferentiableSurface", "Violation", "certify", "density_factor"]
 
 SLOPE_LIMIT = 2.0
@@ -43,6 +48,8 @@ FAR_SD = 1000.0
 FAR_STRIKES = 60
 EXACT_TOLERANCE = 1e-10
 NUMERIC_TOLERANCE = 1e-6
+PRICED_TOLERANCE = 1e-11
+"""Relative accuracy of a total variance found from a price."""
 
 
 @runtime_checkable
@@ -91,8 +98,8 @@ class ArbitrageCertificate:
     valid : bool
         No violation anywhere.
     proven : bool
-        The sufficient conditions hold as well: no arbitrage for all strikes and all times, not only on the
-        grid. False for surfaces without such a test.
+        A proof holds as well, by the conditions of eSSVI or by `flexible.proof.prove`: no arbitrage for all
+        strikes and all times, not only on the grid. False for surfaces without such a test.
     min_density : float
         Smallest density factor g(k).
     min_calendar : float
@@ -185,8 +192,18 @@ def certify(
             "expected n_strikes >= 101, half_width_sd > 0 and n_between >= 2, "
             f"found {n_strikes}, {half_width_sd}, {n_between}"
         )
+    from ivhedge.surface.flexible.proof import prove
+    from ivhedge.surface.flexible.surface import FlexibleSurface
+
     taus = _times(surface, n_between)
-    grid = _strikes_in_sd(n_strikes, half_width_sd)
+    near, far = _strikes_in_sd(n_strikes, half_width_sd)
+    grid = np.concatenate((-far[::-1], near, far))
+    if type(surface) is FlexibleSurface:
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            found, lowest, rise, max_slope, size = _flexible_checks(surface, taus, near, far)
+        return _certificate(
+            found, not found and prove(surface).proven, lowest, rise, max_slope, size, int(taus.size)
+        )
     deviations = np.sqrt(np.asarray(surface.total_variance(0.0, taus)))
     if not (np.isfinite(deviations) & (deviations > 0.0)).all():
         raise DataError("expected positive at-the-money total variance at every expiry of the surface")
@@ -202,16 +219,53 @@ def certify(
     found += _breaches(surface, "calendar", taus[1:], k[1:], rise, 1e-12 * np.maximum(w[1:], 1.0))
     found += wing
     proven = isinstance(surface, EssviSurface) and _essvi_sufficient(surface)
+    smallest = float(np.min([np.min(values) for values, _ in densities]))
+    return _certificate(
+        found, proven and not found, smallest, rise, max_slope, int(grid.size), int(taus.size)
+    )
+
+
+def _certificate(
+    found: list[Violation],
+    proven: bool,
+    min_density: float,
+    rise: FloatArray,
+    max_slope: float,
+    n_strikes: int,
+    n_expiries: int,
+) -> ArbitrageCertificate:
     return ArbitrageCertificate(
         valid=not found,
-        proven=proven and not found,
-        min_density=float(np.min([np.min(values) for values, _ in densities])),
+        proven=proven,
+        min_density=min_density,
         min_calendar=float(np.min(rise)) if rise.size else float("inf"),
         max_wing_slope=max_slope,
-        n_strikes=int(grid.size),
-        n_expiries=int(taus.size),
+        n_strikes=n_strikes,
+        n_expiries=n_expiries,
         violations=tuple(sorted(found, key=lambda violation: violation.size)),
     )
+
+
+def _flexible_checks(
+    surface: "FlexibleSurface", taus: FloatArray, near: FloatArray, far: FloatArray
+) -> tuple[list[Violation], float, FloatArray, float, int]:
+    """Violations, least density factor, rises, steepest wing and strikes per time of a flexible surface."""
+    from ivhedge.surface.flexible._proof_dense import dense_smiles
+
+    found: list[Violation] = []
+    lowest, rises, steepest, size = np.inf, [np.empty(0)], 0.0, 0
+    for times, strikes, (w, slope, curvature) in dense_smiles(surface, taus, near, far):
+        k = np.broadcast_to(strikes, w.shape)
+        density, rise = density_factor(strikes, w, slope, curvature), np.diff(w, axis=0)
+        found += _breaches(surface, "butterfly", times, k, density, EXACT_TOLERANCE)
+        found += _breaches(surface, "calendar", times[1:], k[1:], rise, PRICED_TOLERANCE * w[1:])
+        found += _inconsistent(surface, k, times, w)
+        wing, more = _wings(surface, times, k, w)
+        found += more
+        lowest = float(np.minimum(lowest, np.min(density)))
+        rises.append(rise.ravel())
+        steepest, size = float(np.maximum(steepest, wing)), strikes.size
+    return found, lowest, np.concatenate(rises), steepest, size
 
 
 def _times(surface: VolSurface, n_between: int) -> FloatArray:
@@ -226,10 +280,10 @@ def _times(surface: VolSurface, n_between: int) -> FloatArray:
     return np.unique(np.concatenate((quoted, between)))
 
 
-def _strikes_in_sd(n_strikes: int, half_width_sd: float) -> FloatArray:
+def _strikes_in_sd(n_strikes: int, half_width_sd: float) -> tuple[FloatArray, FloatArray]:
     near = np.linspace(-half_width_sd, half_width_sd, n_strikes)
     far = np.geomspace(half_width_sd, max(FAR_SD, 2.0 * half_width_sd), FAR_STRIKES + 1)[1:]
-    return np.concatenate((-far[::-1], near, far))
+    return near, far
 
 
 def _checks(

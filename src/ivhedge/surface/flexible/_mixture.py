@@ -2,18 +2,20 @@
 
 A price out of the money and its derivatives in log-moneyness are sums of three positive quantities per
 component: the price p, the digital part q = y·N(±d2) and the density part f = y·φ(d2)/s, with
-dp/dk = ∓q and d²p/dk² = ∓q + f (upper signs for calls). Nothing cancels, at any distance.
+dp/dk = ∓q and d²p/dk² = ∓q + f (upper signs for calls). Nothing cancels, at any distance. Four rows hold
+them: p, q and f over exp(e), and e.
 """
 
 import math
 
 import numpy as np
 
-from ivhedge.core.types import FloatArray
+from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.pricing._elementary import erfcx_parts, exp_negative, normal_cdf
-from ivhedge.pricing.jit import INNER, njit
+from ivhedge.pricing.jit import INNER, njit, prefer_full_vectors
+from ivhedge.pricing.straight import absolute, select, straight
 
-__all__ = ["mixture_parts", "smile_from_parts", "total_vols"]
+__all__ = ["backbone_parts", "blend", "kernel_parts", "smile_from_parts", "total_vols"]
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 SQRT_HALF = math.sqrt(0.5)
@@ -21,12 +23,127 @@ SQRT_HALF_PI = math.sqrt(0.5 * math.pi)
 OTM_LIMIT = 0.8
 """Components in the money by more than this many deviations are priced by the normal distribution itself."""
 NEGLIGIBLE = 46.0
+"""Kernels below exp(-46) of the largest are left out: 1e-18 of the sum, a hundred of them together."""
+CONTRACT = {"contract"}
+SUMS = {"contract", "reassoc"}
+"""Sums of positive terms may be taken in any order."""
+
+
+@straight
+def _reach(k: float, centre: float, s: float, inverse: float) -> tuple[float, float, float, float]:
+    """Near and far argument of a kernel, ln of y·φ(d2), and ln of the asset that bounds its price."""
+    d2 = (centre - k) * inverse - 0.5 * s
+    is_put = k < 0.0
+    near, far = select(is_put, d2, -d2 - s), select(is_put, d2 + s, -d2)
+    return near, far, k - 0.5 * d2 * d2 - LOG_SQRT_2PI, select(is_put, k, centre)
+
+
+@straight
+def kernel_level(k: float, log_weight: float, centre: float, s: float, inverse: float) -> float:
+    """Logarithm of a bound of a kernel's price, of its size."""
+    near, _, energy, asset = _reach(k, centre, s, inverse)
+    return log_weight + select(near > -OTM_LIMIT, energy, asset)
+
+
+@straight
+def kernel_terms(
+    k: float, top: float, strike: float, unit: float,
+    log_weight: float, centre: float, s: float, inverse: float, weight: float, asset: float,
+) -> tuple[float, float, float]:  # fmt: skip
+    """p, q and f of a kernel over exp(top); `strike` is exp(k), `unit` exp(-top), `asset` weight·mean."""
+    near, far, energy, _ = _reach(k, centre, s, inverse)
+    outside = near > -OTM_LIMIT
+    scale = exp_negative(log_weight + energy - top)
+    y1 = select(outside, near, -near) * SQRT_HALF
+    y2 = select(outside, far, absolute(far)) * SQRT_HALF
+    quotient, first, last = erfcx_parts(y1, y2)
+    is_put = k < 0.0
+    tail1, tail2 = SQRT_HALF_PI * first * scale, SQRT_HALF_PI * last * scale
+    # In the money: the complements of the two tails, whose density y·φ(d2) = m·φ(d1) is the same.
+    paid, owned = weight * strike * unit, asset * unit
+    value1 = select(is_put, paid, owned) - tail1
+    value2 = select(far <= 0.0, select(is_put, owned, paid) - tail2, tail2)
+    inside = value1 - value2
+    price = select(outside, SQRT_HALF_PI * quotient * (s * SQRT_HALF) * scale, inside)
+    digital = select(outside, select(is_put, tail1, tail2), select(is_put, value1, value2))
+    return price, digital, scale * inverse
+
+
+@njit(fastmath=CONTRACT, **INNER)
+def _levels(
+    k: float, log_weight: FloatArray, centre: FloatArray, width: FloatArray, inverse: FloatArray,
+    out: FloatArray,
+) -> None:  # fmt: skip
+    for j in range(out.size):
+        out[j] = kernel_level(k, log_weight[j], centre[j], width[j], inverse[j])
+
+
+@njit(fastmath=SUMS, **INNER)
+def _sums(
+    k: float, top: float, strike: float, unit: float,
+    log_weight: FloatArray, centre: FloatArray, width: FloatArray, inverse: FloatArray,
+    weight: FloatArray, asset: FloatArray,
+) -> tuple[float, float, float]:  # fmt: skip
+    prefer_full_vectors()
+    p_sum, q_sum, f_sum = 0.0, 0.0, 0.0
+    for j in range(width.size):
+        p, q, f = kernel_terms(
+            k, top, strike, unit, log_weight[j], centre[j], width[j], inverse[j], weight[j], asset[j]
+        )
+        p_sum += p
+        q_sum += q
+        f_sum += f
+    return p_sum, q_sum, f_sum
+
+
+@njit()
+def kernel_parts(
+    k: FloatArray, row: IntArray, extra: FloatArray,
+    log_weight: FloatArray, centre: FloatArray, width: FloatArray, out: FloatArray,
+) -> None:  # fmt: skip
+    """Parts of mixtures of lognormal kernels: row `row[i]` of the arrays (n, m), of width² + `extra[i]`.
+
+    Kernels in the order of their centres are fastest: those that matter at a strike are neighbours then. A
+    weight of zero has the logarithm -inf.
+    """
+    m = log_weight.shape[1]
+    level, wide, inverse = np.empty(m), np.empty(m), np.empty(m)
+    held = -1
+    weight, asset = np.exp(log_weight), np.exp(log_weight + centre)
+    for i in range(k.size):
+        e = row[i]
+        log_weights, centres, widths = log_weight[e], centre[e], width[e]
+        if extra[i] > 0.0:
+            for j in range(m):
+                wide[j] = math.sqrt(widths[j] * widths[j] + extra[i])
+            widths = wide
+        if e != held or extra[i] > 0.0:
+            held = e if extra[i] <= 0.0 else -1
+            for j in range(m):
+                inverse[j] = 1.0 / widths[j]
+        _levels(k[i], log_weights, centres, widths, inverse, level)
+        top = -np.inf
+        for j in range(m):
+            top = max(top, level[j])
+        out[0, i], out[1, i], out[2, i], out[3, i] = 0.0, 0.0, 0.0, top
+        if not top > -np.inf:
+            continue
+        low, high = 0, m
+        while level[low] < top - NEGLIGIBLE:
+            low += 1
+        while level[high - 1] < top - NEGLIGIBLE:
+            high -= 1
+        strike, unit = math.exp(min(k[i], 700.0)), math.exp(min(-top, 700.0))
+        out[0, i], out[1, i], out[2, i] = _sums(
+            k[i], top, strike, unit, log_weights[low:high], centres[low:high], widths[low:high],
+            inverse[low:high], weight[e, low:high], asset[e, low:high],
+        )  # fmt: skip
 
 
 @njit(**INNER)
-def _parts(k: float, centre: float, s: float) -> tuple[float, float, float, float]:
-    """Price, digital and density part of one component over exp(e), and e; puts for k < 0."""
-    d2 = (centre - k) / s - 0.5 * s
+def _parts(k: float, s: float) -> tuple[float, float, float, float]:
+    """Price, digital and density part of one lognormal of mean 1 over exp(e), and e; puts for k < 0."""
+    d2 = -k / s - 0.5 * s
     d1 = d2 + s
     energy = k - 0.5 * d2 * d2 - LOG_SQRT_2PI
     near, far = (d2, d1) if k < 0.0 else (-d1, -d2)
@@ -34,70 +151,49 @@ def _parts(k: float, centre: float, s: float) -> tuple[float, float, float, floa
         quotient, first, last = erfcx_parts(near * SQRT_HALF, far * SQRT_HALF)
         digital = first if k < 0.0 else last
         return SQRT_HALF_PI * quotient * (s * SQRT_HALF), SQRT_HALF_PI * digital, 1.0 / s, energy
-    strike, forward = math.exp(k), math.exp(centre)
+    strike = math.exp(k)
     density = math.exp(energy) / s
     if k < 0.0:
         digital = strike * normal_cdf(-d2)
-        return digital - forward * normal_cdf(-d1), digital, density, 0.0
+        return digital - normal_cdf(-d1), digital, density, 0.0
     digital = strike * normal_cdf(d2)
-    return forward * normal_cdf(d1) - digital, digital, density, 0.0
+    return normal_cdf(d1) - digital, digital, density, 0.0
 
 
 @njit()
-def mixture_parts(
-    k: FloatArray, log_weight: FloatArray, centre: FloatArray, width: FloatArray,
-    slice_weight: FloatArray, slices: FloatArray, out: FloatArray,
-) -> None:  # fmt: skip
-    """Fill `out`, shape (4, k), with p, q, f over exp(e), and e.
-
-    Components are lognormal kernels (log of weight, log of mean, total vol) and eSSVI slices
-    (log of weight; theta, rho, psi), which bring their own density.
-    """
-    n_kernels, n_slices = log_weight.size, slice_weight.size
-    level = np.empty(n_kernels)
-    held = np.empty((n_slices, 4))
+def backbone_parts(
+    k: FloatArray, theta: FloatArray, rho: FloatArray, psi: FloatArray, out: FloatArray
+) -> None:
+    """Parts of eSSVI prices, which bring their own density; all arrays of the shape of `k`."""
     for i in range(k.size):
-        top = -np.inf
-        for j in range(n_slices):
-            theta, rho, psi = slices[j, 0], slices[j, 1], slices[j, 2]
-            z = psi * k[i]
-            shifted, flat = z + rho * theta, theta * theta * (1.0 - rho * rho)
-            root = math.sqrt(shifted * shifted + flat)
-            w = 0.5 * (theta + rho * z + root)
-            slope = 0.5 * psi * (rho + shifted / root)
-            curvature = 0.5 * psi * psi * flat / (root * root * root)
-            tilt = 1.0 - 0.5 * k[i] * slope / w
-            g = tilt * tilt - 0.25 * slope * slope * (1.0 / w + 0.25) + 0.5 * curvature
-            s = math.sqrt(w)
-            p, q, f, energy = _parts(k[i], 0.0, s)
-            # dp/dk gains vega times the slope of the total vol.
-            vega = f * s
-            lean = vega * 0.5 * slope / s
-            held[j, 0], held[j, 1] = p, q + (lean if k[i] < 0.0 else -lean)
-            held[j, 2], held[j, 3] = f * g, slice_weight[j] + energy
-            top = max(top, held[j, 3])
-        for j in range(n_kernels):
-            inverse = 1.0 / width[j]
-            d2 = (centre[j] - k[i]) * inverse - 0.5 * width[j]
-            near = d2 if k[i] < 0.0 else -d2 - width[j]
-            level[j] = log_weight[j]
-            if near > -OTM_LIMIT:
-                level[j] += k[i] - 0.5 * d2 * d2 - LOG_SQRT_2PI
-            top = max(top, level[j])
-        p_sum, q_sum, f_sum = 0.0, 0.0, 0.0
-        for j in range(n_slices):
-            share = exp_negative(held[j, 3] - top)
-            p_sum += share * held[j, 0]
-            q_sum += share * held[j, 1]
-            f_sum += share * held[j, 2]
-        for j in range(n_kernels):
-            if level[j] > top - NEGLIGIBLE:
-                share = exp_negative(level[j] - top)
-                p, q, f, _ = _parts(k[i], centre[j], width[j])
-                p_sum += share * p
-                q_sum += share * q
-                f_sum += share * f
-        out[0, i], out[1, i], out[2, i], out[3, i] = p_sum, q_sum, f_sum, top
+        z = psi[i] * k[i]
+        shifted, flat = z + rho[i] * theta[i], theta[i] * theta[i] * (1.0 - rho[i] * rho[i])
+        root = math.sqrt(shifted * shifted + flat)
+        w = 0.5 * (theta[i] + rho[i] * z + root)
+        slope = 0.5 * psi[i] * (rho[i] + shifted / root)
+        curvature = 0.5 * psi[i] * psi[i] * flat / (root * root * root)
+        tilt = 1.0 - 0.5 * k[i] * slope / w
+        g = tilt * tilt - 0.25 * slope * slope * (1.0 / w + 0.25) + 0.5 * curvature
+        s = math.sqrt(w)
+        p, q, f, energy = _parts(k[i], s)
+        # dp/dk gains vega times the slope of the total vol.
+        lean = 0.5 * f * slope
+        out[0, i], out[1, i] = p, q + (lean if k[i] < 0.0 else -lean)
+        out[2, i], out[3, i] = f * g, energy
+
+
+@njit()
+def blend(
+    first: FloatArray, log_first: FloatArray, second: FloatArray, log_second: FloatArray, out: FloatArray
+) -> None:
+    """Weighted sum of two sets of parts, weights given by their logarithms; `out` may be one of the two."""
+    for i in range(out.shape[1]):
+        one, other = log_first[i] + first[3, i], log_second[i] + second[3, i]
+        top = max(one, other)
+        a, b = math.exp(one - top), math.exp(other - top)
+        for r in range(3):
+            out[r, i] = a * first[r, i] + b * second[r, i]
+        out[3, i] = top
 
 
 @njit()
@@ -106,7 +202,7 @@ def total_vols(k: FloatArray, log_price: FloatArray, guess: FloatArray, rounds: 
     for i in range(k.size):
         s = guess[i]
         for _ in range(rounds):
-            p, _, f, energy = _parts(k[i], 0.0, s)
+            p, _, f, energy = _parts(k[i], s)
             # Vega over price: y·φ(d2)/p.
             change = (log_price[i] - energy - math.log(p)) * p / (f * s)
             change = max(change, -0.5 * s)
@@ -121,7 +217,7 @@ def smile_from_parts(k: FloatArray, parts: FloatArray, total_vol: FloatArray, ou
     """Total variance, slope and curvature, shape (3, k), from the parts of the price and its total vol."""
     for i in range(k.size):
         s = total_vol[i]
-        _, q, f, energy = _parts(k[i], 0.0, s)
+        _, q, f, energy = _parts(k[i], s)
         scale = math.exp(parts[3, i] - energy)
         vega = f * s
         rise = (scale * parts[1, i] - q) / vega

@@ -1,5 +1,6 @@
 """The flexible surface: mixtures of lognormal kernels per expiry, joined in price."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,14 +8,18 @@ import numpy as np
 from ivhedge.core.errors import CalibrationError, DataError
 from ivhedge.core.types import ArrayLike, FloatArray, IntArray
 from ivhedge.pricing import implied_vol
-from ivhedge.surface.essvi import EssviSurface
-from ivhedge.surface.flexible._mixture import mixture_parts, smile_from_parts, total_vols
+from ivhedge.surface.essvi import SHORTEST_TAU, EssviSurface
+from ivhedge.surface.flexible._mixture import (
+    backbone_parts,
+    blend,
+    kernel_parts,
+    smile_from_parts,
+    total_vols,
+)
 
-__all__ = ["FlexibleSurface"]
+__all__ = ["FlexibleSurface", "smile_of_parts"]
 
-SMALLEST_WEIGHT = 1e-14
 FAR_LOG_PRICE, FAR_MONEYNESS = -600.0, 300.0
-SQRT_2PI = float(np.sqrt(2.0 * np.pi))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,9 @@ class FlexibleSurface:
     Between expiries prices are mixed at equal forward moneyness, with the weight that makes the total
     variance at the money linear in time; a mixture of two prices without arbitrage has none, and it rises
     from the earlier to the later one. Before the first expiry total variance is proportional to time. After
-    the last each kernel is widened by the last forward variance.
+    the last each kernel is widened by the last forward variance. Time is that of the backbone's clock, if it
+    has one: the surface is read at `VarianceClock.warped_tau`, which never falls and leaves expiries where
+    they are. `proof` has the proofs.
     """
 
     weight: FloatArray
@@ -52,6 +59,8 @@ class FlexibleSurface:
     backbone: EssviSurface
     expiries: IntArray
     taus: FloatArray
+    _log_weight: FloatArray = field(init=False, repr=False)
+    _centre: FloatArray = field(init=False, repr=False)
     _slices: FloatArray = field(init=False, repr=False)
     _atm: FloatArray = field(init=False, repr=False)
 
@@ -79,16 +88,13 @@ class FlexibleSurface:
         for name, array in (("taus", taus), ("expiries", expiries)):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
+        with np.errstate(divide="ignore"):
+            object.__setattr__(self, "_log_weight", np.log(self.weight))
+        object.__setattr__(self, "_centre", np.log(self.mean))
         object.__setattr__(self, "_slices", np.column_stack(self.backbone.slice_parameters(taus)))
-        zero = np.zeros(1)
-        atm = [self._smile(zero, *self._at_expiry(e))[:, 0] for e in range(taus.size)]
-        object.__setattr__(self, "_atm", np.array([[v, self._price(v)] for v, _, _ in atm]))
-
-    @staticmethod
-    def _price(variance: float) -> float:
-        from scipy.special import erf
-
-        return float(erf(np.sqrt(variance / 8.0)))
+        at, zero = np.arange(taus.size), np.zeros(taus.size)
+        variance = smile_of_parts(zero, self._parts_at(zero, at, zero, self._slices))[0]
+        object.__setattr__(self, "_atm", np.column_stack((variance, _atm_price(variance))))
 
     @property
     def underlying(self) -> str:
@@ -100,69 +106,69 @@ class FlexibleSurface:
         """Time of the surface, nanoseconds since the epoch, UTC."""
         return self.backbone.ts_ns
 
-    def _at_expiry(self, e: int, share: float = 1.0, extra: float = 0.0) -> tuple[FloatArray, ...]:
-        """Components of one expiry: kernels (log weight, log mean, width) and its backbone slice."""
-        kept = self.weight[e] > SMALLEST_WEIGHT
-        weight = self.weight[e][kept] * ((1.0 - self.mix) * share)
+    def own_time(self, tau: FloatArray) -> FloatArray:
+        """Time in which the surface interpolates: years, on the clock of the backbone."""
+        clock = self.backbone.clock
+        return tau if clock is None else clock.warped_tau(self.ts_ns, self.expiries, tau)
+
+    def _parts_at(self, k: FloatArray, row: IntArray, extra: FloatArray, slices: FloatArray) -> FloatArray:
+        """Parts of the prices of expiries by number, kernels widened by `extra`, shape (4, k)."""
+        parts, own = np.empty((4, k.size)), np.empty((4, k.size))
+        kernel_parts(k, row, extra, self._log_weight, self._centre, self.width, parts)
+        theta, rho, psi = np.ascontiguousarray(slices.T)
+        backbone_parts(k, theta, rho, psi, own)
         with np.errstate(divide="ignore"):
-            return (
-                np.log(weight),
-                np.log(self.mean[e][kept]),
-                np.sqrt(self.width[e][kept] ** 2 + extra),
-                np.array([np.log(self.mix * share)]),
-                self._slices[e : e + 1],
-            )
+            shares = np.log(np.array([1.0 - self.mix, self.mix]))
+        blend(parts, np.full(k.size, shares[0]), own, np.full(k.size, shares[1]), parts)
+        return parts
 
-    def _components(self, tau: float) -> tuple[FloatArray, ...]:
-        """Components at a time from the first expiry on."""
+    def price_parts(self, k: FloatArray, held: FloatArray, tau: FloatArray) -> FloatArray:
+        """Parts of prices out of the money, see `_mixture`, shape (4, k), from the first expiry on.
+
+        Parameters
+        ----------
+        k, held, tau : FloatArray, shape (k,)
+            Log-moneyness, own time at or after the first expiry, and years in the calendar.
+        """
         last = self.taus.size - 1
-        if tau >= self.taus[last]:
-            log_weight, centre, width, own, _ = self._at_expiry(last, extra=self._growth(tau))
-            return log_weight, centre, width, own, np.array([self.backbone.slice_parameters(tau)])
-        e = int(np.searchsorted(self.taus, tau, side="right")) - 1
-        share = float((tau - self.taus[e]) / (self.taus[e + 1] - self.taus[e]))
-        if share == 0.0:
-            return self._at_expiry(e)
-        first, low = (float(v) for v in self._atm[e])
-        second, high = (float(v) for v in self._atm[e + 1])
-        if high > low * (1.0 + 1e-12):
-            price = self._price(first + share * (second - first))
-            share = min(max((price - low) / (high - low), 0.0), 1.0)
-        if share <= 0.0 or share >= 1.0:
-            return self._at_expiry(e if share <= 0.0 else e + 1)
-        pair = self._at_expiry(e, 1.0 - share), self._at_expiry(e + 1, share)
-        return tuple(np.concatenate(both) for both in zip(*pair, strict=True))
+        row = np.clip(np.searchsorted(self.taus, held, side="right") - 1, 0, last)
+        beyond = held > self.taus[-1]
+        extra = np.where(beyond, self._growth(held), 0.0)
+        slices = self._slices[row]
+        if beyond.any():
+            slices[beyond] = np.column_stack(self.backbone.slice_parameters(tau[beyond]))
+        parts = self._parts_at(k, row, extra, slices)
+        share = self.later_share(held, row)
+        mixed = np.flatnonzero(share > 0.0)
+        if mixed.size:
+            after = row[mixed] + 1
+            later = self._parts_at(k[mixed], after, np.zeros(mixed.size), self._slices[after])
+            both = parts[:, mixed]
+            with np.errstate(divide="ignore"):
+                blend(both, np.log1p(-share[mixed]), later, np.log(share[mixed]), both)
+            parts[:, mixed] = both
+        return parts
 
-    def _growth(self, tau: float) -> float:
+    def later_share(self, held: FloatArray, row: IntArray) -> FloatArray:
+        """Share of the later expiry's price in that of a time after expiry `row`: rises with time."""
+        share = np.zeros(held.size)
+        inside = np.flatnonzero((row < self.taus.size - 1) & (held > self.taus[row]))
+        e = row[inside]
+        linear = (held[inside] - self.taus[e]) / (self.taus[e + 1] - self.taus[e])
+        (first, low), (second, high) = self._atm[e].T, self._atm[e + 1].T
+        rising = high > low * (1.0 + 1e-12)
+        price = _atm_price(np.where(rising, first + linear * (second - first), first))
+        share[inside] = np.where(rising, (price - low) / np.where(rising, high - low, 1.0), linear)
+        return np.clip(share, 0.0, 1.0)
+
+    def _growth(self, held: FloatArray) -> FloatArray:
         """Variance added to every kernel after the last expiry."""
         variance = self._atm[:, 0]
         if self.taus.size == 1:
             rate = float(variance[0] / self.taus[0])
         else:
             rate = max(float((variance[-1] - variance[-2]) / (self.taus[-1] - self.taus[-2])), 0.0)
-        return rate * (tau - float(self.taus[-1]))
-
-    @staticmethod
-    def _smile(k: FloatArray, *components: FloatArray) -> FloatArray:
-        """Total variance, slope and curvature of a list of components, shape (3, k)."""
-        k = np.ascontiguousarray(k)
-        parts = np.empty((4, k.size))
-        log_weight, centre, width, share, slices = (np.ascontiguousarray(c) for c in components)
-        mixture_parts(k, log_weight, centre, width, share, slices, parts)
-        log_price = parts[3] + np.log(parts[0])
-        # Deep in a wing: from p of about exp(-d²/2), a total vol that is too small.
-        depth = np.sqrt(np.maximum(-2.0 * log_price, 0.0))
-        vol = np.sqrt(depth * depth + 2.0 * np.abs(k)) - depth
-        near = (log_price > FAR_LOG_PRICE) & (np.abs(k) < FAR_MONEYNESS)
-        vol[near] = implied_vol(np.exp(log_price[near]), 1.0, np.exp(k[near]), 1.0, k[near] >= 0.0)
-        far = ~near
-        if far.any():
-            found = vol[far]
-            total_vols(k[far], log_price[far], found, 60)
-            vol[far] = found
-        smile = np.empty((3, k.size))
-        smile_from_parts(k, parts, vol, smile)
-        return smile
+        return np.maximum(rate * (held - float(self.taus[-1])), 0.0)
 
     def derivatives(
         self, log_moneyness: ArrayLike, tau: ArrayLike
@@ -181,14 +187,9 @@ class FlexibleSurface:
             raise DataError("expected tau in years, finite and > 0; drop expired instruments first")
         shape = np.broadcast_shapes(k.shape, years.shape)
         flat_k, flat_tau = np.broadcast_to(k, shape).ravel(), np.broadcast_to(years, shape).ravel()
-        out = np.empty((3, flat_k.size))
-        times, owner = np.unique(flat_tau, return_inverse=True)
-        order = np.argsort(owner, kind="stable")
-        ends = np.cumsum(np.bincount(owner, minlength=times.size))
-        for time, stop, start in zip(times, ends, np.concatenate(([0], ends[:-1])), strict=True):
-            rows = order[start:stop]
-            held = max(float(time), float(self.taus[0]))
-            out[:, rows] = self._smile(flat_k[rows], *self._components(held)) * min(time / held, 1.0)
+        own = self.own_time(flat_tau)
+        held = np.maximum(own, self.taus[0])
+        out = smile_of_parts(flat_k, self.price_parts(flat_k, held, flat_tau)) * (own / held)
         w, slope, curvature = out.reshape(3, *shape)
         return w, slope, curvature
 
@@ -205,7 +206,7 @@ class FlexibleSurface:
         return np.where(years == 0.0, 0.0, self.derivatives(log_moneyness, held)[0])
 
     def implied_vol(self, log_moneyness: ArrayLike, tau: ArrayLike) -> FloatArray:
-        """Implied volatility, decimal; before the first expiry that of the first.
+        """Implied volatility, decimal; before the first expiry that of the first, unless on a clock.
 
         Raises
         ------
@@ -215,9 +216,36 @@ class FlexibleSurface:
         years = np.asarray(tau, dtype=np.float64)
         if not np.isfinite(years).all() or (years < 0.0).any():
             raise DataError("expected tau in years, finite and >= 0; drop expired instruments first")
-        held = np.maximum(years, self.taus[0])
+        # As in `EssviSurface`: on a clock the vol depends on time there, down to a limit.
+        shortest = self.taus[0] if self.backbone.clock is None else min(self.taus[0], SHORTEST_TAU)
+        held = np.maximum(years, shortest)
         return np.asarray(np.sqrt(self.derivatives(log_moneyness, held)[0] / held))
 
     def forward(self, tau: ArrayLike) -> FloatArray:
         """Forward price in USD, the backbone's."""
         return self.backbone.forward(tau)
+
+
+def _atm_price(variance: FloatArray) -> FloatArray:
+    """Black price at the money, forward 1."""
+    flat = [math.erf(math.sqrt(value / 8.0)) for value in variance.ravel().tolist()]
+    return np.array(flat).reshape(variance.shape)
+
+
+def smile_of_parts(k: FloatArray, parts: FloatArray) -> FloatArray:
+    """Total variance, slope and curvature, shape (3, k), of prices given by their parts."""
+    k = np.ascontiguousarray(k)
+    log_price = parts[3] + np.log(parts[0])
+    # Deep in a wing: from p of about exp(-d²/2), a total vol that is too small.
+    depth = np.sqrt(np.maximum(-2.0 * log_price, 0.0))
+    vol = np.sqrt(depth * depth + 2.0 * np.abs(k)) - depth
+    near = (log_price > FAR_LOG_PRICE) & (np.abs(k) < FAR_MONEYNESS)
+    vol[near] = implied_vol(np.exp(log_price[near]), 1.0, np.exp(k[near]), 1.0, k[near] >= 0.0)
+    far = ~near
+    if far.any():
+        found = vol[far]
+        total_vols(k[far], log_price[far], found, 60)
+        vol[far] = found
+    smile = np.empty((3, k.size))
+    smile_from_parts(k, parts, vol, smile)
+    return smile
