@@ -186,7 +186,8 @@ def fit_surface(
     flexible = None
     if settings.model is SurfaceModel.FLEXIBLE:
         bands = flexible_quotes(quotes, settings.selection)
-        flexible = fit_flexible(bands, backbone, settings.flexible)
+        earlier = start.flexible if isinstance(start, SurfaceFit) else None
+        flexible = fit_flexible(bands, backbone, settings.flexible, start=earlier)
         surface = flexible.surface
         judgement = judged_by_flexible(quotes, selection, calibration, bands, flexible)
     certificate = certify(surface)

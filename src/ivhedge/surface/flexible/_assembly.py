@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ivhedge.core.types import FloatArray
+from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.surface.essvi import essvi_total_variance
 from ivhedge.surface.flexible.basis import Basis
 from ivhedge.surface.flexible.calendar import otm_price
-from ivhedge.surface.flexible.program import Program, roughness
+from ivhedge.surface.flexible.program import Program, roughness, stack_rows
 from ivhedge.surface.flexible.quotes import FlexibleQuotes
 
 __all__ = ["Stage", "Workspace", "assemble_program", "workspace"]
@@ -38,6 +38,8 @@ class Workspace:
         Prices in half-spreads, a missing side infinite.
     half : FloatArray, shape (q,)
         Half-spread of the price, forward 1.
+    stacked, stacked_offsets, stacked_low, stacked_high, at
+        Rows of the program with equalities and bounds, their intervals, and where the bands are.
     """
 
     basis: Basis
@@ -52,6 +54,11 @@ class Workspace:
     ask: FloatArray
     backbone: FloatArray
     half: FloatArray
+    stacked: FloatArray
+    stacked_offsets: IntArray
+    stacked_low: FloatArray
+    stacked_high: FloatArray
+    at: IntArray
 
 
 def workspace(
@@ -68,20 +75,34 @@ def workspace(
     one_sided = np.isnan(low) | np.isnan(high)
     half = np.where(one_sided, 0.2 * np.abs(np.fmax(low, high)), 0.5 * (high - low))
     half = np.maximum(half, 1e-6 * basis.deviation[owner])
-    rows = np.concatenate([basis.prices(e, k[quotes.rows(e)]) * scale[e] for e in range(quotes.taus.size)])
+    rows = basis.prices(owner, k) * scale[owner]
+    rows /= half[:, None]
+    # Total and mean; the mean as its distance from 1 in deviations, or the two would be nearly the same.
+    shift = (basis.mean - 1.0) / basis.deviation[:, None]
+    stacked, offsets, at = stack_rows(np.stack((scale, scale * shift), axis=1), rows, quotes.offsets)
+    low, high = (np.where(np.isnan(v), none, v / half) for v, none in ((low, -np.inf), (high, np.inf)))
+    stacked_low, stacked_high = np.zeros(stacked.shape[0]), np.full(stacked.shape[0], np.inf)
+    stacked_low[at], stacked_high[at] = low, high
+    for number, value in enumerate((1.0, 0.0)):
+        stacked_low[offsets[:-1] + number] = stacked_high[offsets[:-1] + number] = value
     return Workspace(
         basis=basis,
         slices=slices,
         prior=prior,
         scale=scale,
-        rows=rows / half[:, None],
-        low=np.where(np.isnan(low), -np.inf, low / half),
-        high=np.where(np.isnan(high), np.inf, high / half),
+        rows=rows,
+        low=low,
+        high=high,
         mid=mid / half,
         bid=np.where(np.isnan(bid), -np.inf, bid / half),
         ask=np.where(np.isnan(ask), np.inf, ask / half),
         backbone=backbone / half,
         half=half,
+        stacked=stacked,
+        stacked_offsets=offsets,
+        stacked_low=stacked_low,
+        stacked_high=stacked_high,
+        at=at,
     )
 
 
@@ -107,15 +128,14 @@ def assemble_program(
         smooth = stage.smoothness * noise[e] ** 2 * rough + hold
         quadratic[e] = rows.T @ (rows * trust[mine, None]) + smooth
         linear[e] = -rows.T @ (trust[mine] * work.mid[mine]) - smooth @ (work.prior[e] / work.scale[e])
-    counts = [int(used[quotes.rows(e)].sum()) for e in range(n)]
+    cap = np.full(work.stacked.shape[0], np.inf)
+    cap[work.at] = stage.penalty * trust
     return Program(
         quadratic=quadratic,
         linear=linear,
-        equality=np.stack((work.scale, work.scale * work.basis.mean), axis=1),
-        equal_to=np.ones((n, 2)),
-        bands=work.rows[used],
-        offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-        low=work.low[used],
-        high=work.high[used],
-        penalty=stage.penalty * trust[used],
+        rows=work.stacked,
+        offsets=work.stacked_offsets,
+        low=work.stacked_low,
+        high=work.stacked_high,
+        cap=cap,
     )

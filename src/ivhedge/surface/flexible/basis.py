@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ivhedge.core.errors import ConfigError
-from ivhedge.core.types import FloatArray
+from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.pricing import black76_price
 from ivhedge.surface.certificate import density_factor
 from ivhedge.surface.essvi import essvi_derivatives
@@ -62,8 +62,10 @@ class Basis:
     mean: FloatArray
     width: FloatArray
 
-    def prices(self, expiry: int, log_moneyness: FloatArray) -> FloatArray:
-        """Out-of-the-money prices of all kernels, forward 1, shape (k, m): puts below 0, calls from 0 on.
+    def prices(self, expiry: IntArray, log_moneyness: FloatArray) -> FloatArray:
+        """Out-of-the-money prices, forward 1, of all kernels of one expiry per row, shape (k, m).
+
+        Puts below 0, calls from 0 on.
 
         Notes
         -----
@@ -95,7 +97,7 @@ def kernel_basis(deviation: FloatArray, settings: BasisSettings) -> Basis:
 
 
 def projected_weights(
-    basis: Basis, theta: FloatArray, rho: FloatArray, psi: FloatArray, *, rounds: int = 40
+    basis: Basis, theta: FloatArray, rho: FloatArray, psi: FloatArray, *, rounds: int = 40, points: int = 97
 ) -> FloatArray:
     """Kernel weights near the law of eSSVI slices, positive, adding to 1 per expiry, shape (n, m).
 
@@ -103,7 +105,7 @@ def projected_weights(
     -----
     Richardson-Lucy deconvolution of the density in log-moneyness: multiplicative, hence positive and smooth.
     """
-    grid = np.linspace(basis.z[0] - 1.0, basis.z[-1] + 1.0, 161)
+    grid = np.linspace(basis.z[0] - 1.0, basis.z[-1] + 1.0, points)
     k = basis.deviation[:, None] * grid
     with np.errstate(all="ignore"):
         w, slope, curvature = essvi_derivatives(k, theta[:, None], rho[:, None], psi[:, None])

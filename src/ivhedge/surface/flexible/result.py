@@ -6,9 +6,11 @@ from enum import StrEnum
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.surface.flexible.basis import BasisSettings
+from ivhedge.surface.flexible.calendar import CutMemory
+from ivhedge.surface.flexible.program import State
 from ivhedge.surface.flexible.surface import FlexibleSurface
 
-__all__ = ["FlexibleFit", "FlexibleSettings", "SliceStatus"]
+__all__ = ["FitMemory", "FlexibleFit", "FlexibleSettings", "SliceStatus"]
 
 
 class SliceStatus(StrEnum):
@@ -42,13 +44,10 @@ class FlexibleSettings:
         Share of a heavy-tailed law in the density that the ratio refers to.
     mix : float
         Least share of the backbone's price.
-    grid_points : int
-        Strikes per pair of expiries on which the calendar is checked, over ± `grid_sd` deviations.
-    grid_sd : float
     max_cut_rounds : int
         Solves after which a calendar that still fails is left to the mix.
     tolerance : float
-        Of the interior point.
+        Largest violation of a bound or band, in half-spreads and units of the kernels' weights.
     certify : bool
         Raise the mix until `certify` accepts the surface.
     """
@@ -63,22 +62,38 @@ class FlexibleSettings:
     judge_release: float = 10.0
     tail: float = 1e-4
     mix: float = 1e-4
-    grid_points: int = 321
-    grid_sd: float = 16.0
     max_cut_rounds: int = 10
     tolerance: float = 1e-6
     certify: bool = True
 
     def __post_init__(self) -> None:
-        if self.min_quotes < 2 or self.grid_points < 33 or min(self.max_cut_rounds, self.judge_rounds) < 1:
-            raise ConfigError(
-                "expected min_quotes >= 2, grid_points >= 33 and max_cut_rounds, judge_rounds >= 1"
-            )
+        if self.min_quotes < 2 or min(self.max_cut_rounds, self.judge_rounds) < 1:
+            raise ConfigError("expected min_quotes >= 2 and max_cut_rounds, judge_rounds >= 1")
         positive = (self.penalty, self.smoothness, self.judge_penalty, self.judge_smoothness)
-        if min(*positive, self.tail, self.tolerance, self.grid_sd, self.judge_release) <= 0.0:
-            raise ConfigError("expected positive penalties, smoothness, tail, tolerance and grid_sd")
+        if min(*positive, self.tail, self.tolerance, self.judge_release) <= 0.0:
+            raise ConfigError("expected positive penalties, smoothness, tail, tolerance and judge_release")
         if not 0.0 < self.mix < 1.0:
             raise ConfigError(f"expected mix inside (0, 1), found {self.mix}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitMemory:
+    """Answers of all solves of a fit, and the cuts that bind.
+
+    Parameters
+    ----------
+    expiries : IntArray, shape (n,)
+    offsets : IntArray, shape (n + 1,)
+        Rows of the program per expiry.
+    states : tuple of State
+        In the order of the solves: judging, then the final one.
+    cuts : CutMemory
+    """
+
+    expiries: IntArray
+    offsets: IntArray
+    states: tuple[State, ...]
+    cuts: CutMemory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +116,17 @@ class FlexibleFit:
     noise : FloatArray, shape (n,)
         Noise of the mids, in half-spreads.
     iterations : tuple of int
-        Interior-point steps of each solve.
+        Newton steps of each solve, added up over expiries.
     active_cuts : IntArray, shape (n - 1,)
         Calendar constraints that bind, per pair of expiries.
     converged : bool
         Whether the last solve reached its tolerance.
     certified : bool
         Whether `certify` accepted the surface; False too where it was not asked.
+    objective : float
+        Value of the program that was solved; NaN where none was.
+    memory : FitMemory or None
+        What a later fit can start from.
     """
 
     surface: FlexibleSurface
@@ -121,3 +140,5 @@ class FlexibleFit:
     active_cuts: IntArray
     converged: bool
     certified: bool
+    objective: float = float("nan")
+    memory: FitMemory | None = field(default=None, repr=False)

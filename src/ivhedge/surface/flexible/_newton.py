@@ -1,0 +1,380 @@
+"""Compiled augmented Lagrangian method for one quadratic program over a chain of blocks.
+
+Minimise ``Σ_e ½ x_e'P_e x_e + q_e'x_e + Σ_i cap_i·dist(v_i, [low_i, high_i])`` with the values v of rows,
+``v_i = a_i'x_e``, and of cuts, ``v_i = near_i'x_e - far_i'x_{e+1}``. Equalities are rows with low = high and
+an infinite cap, bounds rows with an infinite cap, bands and cuts rows with a finite one.
+
+Each row has a multiplier y and a stiffness σ. The augmented Lagrangian is convex, once differentiable and
+piecewise quadratic; Newton's method with an exact line search finds its minimum in finitely many steps, then
+``y = clip(y + σ·(v - high), 0, cap)``, likewise below. Only rows that touch a side of their interval enter
+the second derivative. A start far from the answer is led to it by rows that are soft at first.
+
+Blocks are factored one by one; cuts are joined to them by their Schur complement. Blocks that no cut connects
+are solved on their own.
+
+References
+----------
+Hermans, Themelis, Patrinos (2022), QPALM: a proximal augmented Lagrangian method for nonconvex quadratic
+programs.
+Hintermüller, Ito, Kunisch (2002), The primal-dual active set strategy as a semismooth Newton method.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ivhedge.core.types import BoolArray, FloatArray, IntArray
+from ivhedge.pricing.jit import INNER, njit
+
+__all__ = ["newton_chain"]
+
+FAST: dict[str, Any] = {**INNER, "fastmath": {"contract", "reassoc"}}
+"""Sums may be reordered and fused, so that they vectorise."""
+MAX_OUTER = 50
+MAX_TRIALS = 30
+GROWTH = 10.0
+PATIENCE = 10
+
+
+@njit(**FAST)
+def _dot(a: FloatArray, b: FloatArray) -> float:
+    total = 0.0
+    for c in range(b.size):
+        total += a[c] * b[c]
+    return total
+
+
+@njit(**FAST)
+def _add(out: FloatArray, value: float, row: FloatArray) -> None:
+    for c in range(out.size):
+        out[c] += value * row[c]
+
+
+@njit(**INNER)
+def _clipped(shifted: float, stiff: float, low: float, high: float, cap: float) -> float:
+    """Multiplier after a step; `shifted` is the value plus multiplier / stiffness."""
+    return min(max(stiff * (shifted - high), 0.0), cap) + max(min(stiff * (shifted - low), 0.0), -cap)
+
+
+@njit(**INNER)
+def _values(
+    x: FloatArray, rows: FloatArray, offsets: IntArray, near: FloatArray, far: FloatArray,
+    cut_offsets: IntArray, lo: int, hi: int, out: FloatArray,
+) -> None:  # fmt: skip
+    """Values of the rows of blocks lo to hi, and of the cuts between them."""
+    for e in range(lo, hi):
+        own = x[e]
+        for i in range(offsets[e], offsets[e + 1]):
+            out[i] = _dot(rows[i], own)
+        if e > lo:
+            before = x[e - 1]
+            for i in range(cut_offsets[e - 1], cut_offsets[e]):
+                out[rows.shape[0] + i] = _dot(near[i], before) - _dot(far[i], own)
+
+
+@njit(**INNER)
+def _gradient(
+    x: FloatArray, quadratic: FloatArray, linear: FloatArray, hat: FloatArray, rows: FloatArray,
+    offsets: IntArray, near: FloatArray, far: FloatArray, cut_offsets: IntArray, lo: int, hi: int,
+    out: FloatArray,
+) -> float:  # fmt: skip
+    """Gradient for given multipliers; returns its largest entry."""
+    worst = 0.0
+    for e in range(lo, hi):
+        own, pull = x[e], out[e]
+        for c in range(own.size):
+            pull[c] = linear[e, c] + _dot(quadratic[e, c], own)
+        for i in range(offsets[e], offsets[e + 1]):
+            if hat[i] != 0.0:
+                _add(pull, hat[i], rows[i])
+        if e > lo:
+            for i in range(cut_offsets[e - 1], cut_offsets[e]):
+                value = hat[rows.shape[0] + i]
+                if value != 0.0:
+                    _add(out[e - 1], value, near[i])
+                    _add(pull, -value, far[i])
+    for e in range(lo, hi):
+        for c in range(out.shape[1]):
+            worst = max(worst, abs(out[e, c]))
+    return worst
+
+
+@njit(**INNER)
+def _multipliers(
+    value: FloatArray, y: FloatArray, stiff: FloatArray, low: FloatArray, high: FloatArray, cap: FloatArray,
+    start: int, stop: int, hat: FloatArray, on: BoolArray,
+) -> bool:  # fmt: skip
+    """Multipliers after a step, and which rows touch a side; returns whether the latter changed."""
+    changed = False
+    for i in range(start, stop):
+        hat[i] = _clipped(value[i] + y[i] / stiff[i], stiff[i], low[i], high[i], cap[i])
+        touches = hat[i] != 0.0 and abs(hat[i]) < cap[i]
+        if touches != on[i]:
+            changed, on[i] = True, touches
+    return changed
+
+
+@njit(**INNER)
+def _accept(y: FloatArray, hat: FloatArray, stiff: FloatArray, start: int, stop: int) -> float:
+    """Take the multipliers over; returns the largest violation."""
+    gap = 0.0
+    for i in range(start, stop):
+        gap = max(gap, abs(hat[i] - y[i]) / stiff[i])
+        y[i] = hat[i]
+    return gap
+
+
+@njit(**INNER)
+def _pull(
+    length: float, value: FloatArray, slope: FloatArray, y: FloatArray, stiff: FloatArray, low: FloatArray,
+    high: FloatArray, cap: FloatArray, start: int, stop: int,
+) -> float:  # fmt: skip
+    """Derivative of the rows' part of the augmented Lagrangian along a step."""
+    total = 0.0
+    for i in range(start, stop):
+        shifted = value[i] + y[i] / stiff[i] + length * slope[i]
+        total += slope[i] * _clipped(shifted, stiff[i], low[i], high[i], cap[i])
+    return total
+
+
+@njit(**INNER)
+def _scale(stiff: FloatArray, factor: float, r0: int, r1: int, c0: int, c1: int) -> None:
+    for i in range(r0, r1):
+        stiff[i] *= factor
+    for i in range(c0, c1):
+        stiff[i] *= factor * factor
+
+
+@njit(**FAST)
+def _factor(work: FloatArray, m: int, width: int) -> None:
+    """Turn rows [H | O] into [R | R^-T O] with H = R'R, in place; four pivots at a time."""
+    for quarter in range((m + 3) // 4):
+        k = 4 * quarter
+        last = min(k + 4, m)
+        for j in range(k, last):
+            pivot = work[j, :width]
+            scale = 1.0 / np.sqrt(max(pivot[j], 1e-30))
+            for c in range(j, width):
+                pivot[c] *= scale
+            for i in range(j + 1, last):
+                _add(work[i, i:width], -pivot[i], pivot[i:])
+        for i in range(last, m):
+            f0, f1, f2, f3 = work[k, i], work[k + 1, i], work[k + 2, i], work[k + 3, i]
+            row, r0, r1 = work[i, i:width], work[k, i:], work[k + 1, i:]
+            r2, r3 = work[k + 2, i:], work[k + 3, i:]
+            for c in range(row.size):
+                row[c] -= f0 * r0[c] + f1 * r1[c] + f2 * r2[c] + f3 * r3[c]
+
+
+@njit(**INNER)
+def _forward(work: FloatArray, f: FloatArray) -> None:
+    m = f.size
+    for i in range(m):
+        f[i] /= work[i, i]
+        _add(f[i + 1 :], -f[i], work[i, i + 1 :])
+
+
+@njit(**INNER)
+def _backward(work: FloatArray, f: FloatArray) -> None:
+    m = f.size
+    for i in range(m - 1, -1, -1):
+        f[i] = (f[i] - _dot(work[i, i + 1 :], f[i + 1 :])) / work[i, i]
+
+
+@njit(**INNER)
+def _prepare(
+    quadratic: FloatArray, rows: FloatArray, offsets: IntArray, near: FloatArray, far: FloatArray,
+    stiff: FloatArray, chosen: IntArray, first: IntArray, on: BoolArray, lo: int, hi: int,
+    work: FloatArray, schur: FloatArray,
+) -> None:  # fmt: skip
+    """Factor the second derivative: blocks with the columns of their cuts, then the cuts' own matrix."""
+    m, n_rows = quadratic.shape[1], rows.shape[0]
+    n_on = first[hi - lo]
+    for k in range(n_on):
+        for j in range(n_on):
+            schur[k, j] = 0.0
+        schur[k, k] = 1.0 / stiff[n_rows + chosen[k]]
+    for e in range(lo, hi):
+        mine = work[e - lo]
+        for a in range(m):
+            for c in range(m):
+                mine[a, c] = quadratic[e, a, c]
+        for i in range(offsets[e], offsets[e + 1]):
+            if on[i]:
+                row = rows[i]
+                for a in range(m):
+                    if row[a] != 0.0:
+                        _add(mine[a, a:m], stiff[i] * row[a], row[a:])
+        # Cuts with the earlier and with the later expiry.
+        k0, k1, k2 = first[max(e - lo - 1, 0)], first[e - lo], first[e - lo + 1]
+        for a in range(m):
+            for k in range(k0, k1):
+                mine[a, m + k - k0] = -far[chosen[k], a]
+            for k in range(k1, k2):
+                mine[a, m + k - k0] = near[chosen[k], a]
+        _factor(mine, m, m + k2 - k0)
+        for a in range(m):
+            for k in range(k2 - k0):
+                _add(schur[k0 + k, k0 + k : k2], mine[a, m + k], mine[a, m + k :])
+    _factor(schur, n_on, n_on)
+
+
+@njit(**INNER)
+def _direction(
+    gradient: FloatArray, first: IntArray, lo: int, hi: int, work: FloatArray, schur: FloatArray,
+    on_cuts: FloatArray, out: FloatArray,
+) -> None:  # fmt: skip
+    """Newton's step from the factors."""
+    m = gradient.shape[1]
+    for k in range(on_cuts.size):
+        on_cuts[k] = 0.0
+    for e in range(lo, hi):
+        mine, step = work[e - lo], out[e]
+        for c in range(m):
+            step[c] = -gradient[e, c]
+        _forward(mine, step)
+        k0, k2 = first[max(e - lo - 1, 0)], first[e - lo + 1]
+        for a in range(m):
+            for k in range(k2 - k0):
+                on_cuts[k0 + k] += mine[a, m + k] * step[a]
+    _forward(schur, on_cuts)
+    _backward(schur, on_cuts)
+    for e in range(lo, hi):
+        mine, step = work[e - lo], out[e]
+        k0, k2 = first[max(e - lo - 1, 0)], first[e - lo + 1]
+        for a in range(m):
+            for k in range(k2 - k0):
+                step[a] -= mine[a, m + k] * on_cuts[k0 + k]
+        _backward(mine, step)
+
+
+@njit(**INNER)
+def _touching(
+    on: BoolArray, cut_offsets: IntArray, lo: int, hi: int, chosen: IntArray, first: IntArray
+) -> int:
+    """List the cuts that touch; `first` receives the number of the first one of each block."""
+    count = 0
+    for e in range(lo, hi):
+        first[e - lo] = count
+        if e < hi - 1:
+            for i in range(cut_offsets[e], cut_offsets[e + 1]):
+                if on[i]:
+                    chosen[count] = i
+                    count += 1
+    first[hi - lo] = count
+    return count
+
+
+@njit(**INNER)
+def _length(
+    x: FloatArray, d: FloatArray, g: FloatArray, quadratic: FloatArray, linear: FloatArray,
+    value: FloatArray, slope: FloatArray, y: FloatArray, stiff: FloatArray, low: FloatArray,
+    high: FloatArray, cap: FloatArray, lo: int, hi: int, r0: int, r1: int, c0: int, c1: int,
+) -> float:  # fmt: skip
+    """Length of a step: the zero of the derivative along it, which rises."""
+    at_zero, base, curve = 0.0, 0.0, 0.0
+    for e in range(lo, hi):
+        step = d[e]
+        at_zero += _dot(g[e], step)
+        base += _dot(linear[e], step)
+        for c in range(step.size):
+            bend = _dot(quadratic[e, c], step)
+            base += bend * x[e, c]
+            curve += bend * step[c]
+    length, left, right, at_left, at_right = 1.0, 0.0, 0.0, at_zero, 0.0
+    for _ in range(MAX_TRIALS):
+        total = base + length * curve
+        total += _pull(length, value, slope, y, stiff, low, high, cap, r0, r1)
+        total += _pull(length, value, slope, y, stiff, low, high, cap, c0, c1)
+        if abs(total) <= 0.1 * abs(at_zero):
+            break
+        if total > 0.0:
+            right, at_right = length, total
+        else:
+            left, at_left = length, total
+        if right == 0.0:
+            length *= 2.0
+        else:
+            length = left + (right - left) * min(max(at_left / (at_left - at_right), 0.1), 0.9)
+    return length
+
+
+@njit()
+def newton_chain(
+    quadratic: FloatArray, linear: FloatArray, rows: FloatArray, offsets: IntArray,
+    near: FloatArray, far: FloatArray, cut_offsets: IntArray,
+    low: FloatArray, high: FloatArray, cap: FloatArray, stiff: FloatArray,
+    x: FloatArray, y: FloatArray, softer: int, tolerance: float, cut_tolerance: float, max_steps: int,
+    steps: IntArray,
+) -> None:  # fmt: skip
+    """Solve the program of the module's head; x and y are start and answer.
+
+    `low` to `y` are per row, then per cut; `stiff` is what rows reach after `softer` rounds of growth.
+    `steps`, per block, receives the number of Newton steps, minus one more than it where the largest
+    violation did not come below `tolerance`, that of cuts below `cut_tolerance`.
+    """
+    n, m = x.shape
+    n_rows = rows.shape[0]
+    value, slope, hat = np.empty(low.size), np.empty(low.size), np.empty(low.size)
+    on = np.zeros(low.size, dtype=np.bool_)
+    g, d = np.empty((n, m)), np.empty((n, m))
+    # Not a plain 0: numba would compile everything once more for that number.
+    hi = offsets[0]
+    while hi < n:
+        lo = hi
+        hi += 1
+        while hi < n and cut_offsets[hi] > cut_offsets[hi - 1]:
+            hi += 1
+        r0, r1, c0, c1 = offsets[lo], offsets[hi], n_rows + cut_offsets[lo], n_rows + cut_offsets[hi - 1]
+        work = np.empty((hi - lo, m, m + c1 - c0))
+        schur, chosen = np.empty((c1 - c0, c1 - c0)), np.empty(c1 - c0, dtype=np.int64)
+        first = np.zeros(hi - lo + 1, dtype=np.int64)
+        on_cuts = np.empty(0)
+        count, outer, exact, fresh, done = 0, 0, False, True, False
+        grow = 1.0
+        for _ in range(softer):
+            grow *= GROWTH
+        _scale(stiff, 1.0 / grow, r0, r1, c0, c1)
+        scale = 1.0
+        for e in range(lo, hi):
+            for c in range(m):
+                scale = max(scale, abs(linear[e, c]))
+        while not done:
+            _values(x, rows, offsets, near, far, cut_offsets, lo, hi, value)
+            changed = _multipliers(value, y, stiff, low, high, cap, r0, r1, hat, on)
+            changed |= _multipliers(value, y, stiff, low, high, cap, c0, c1, hat, on)
+            fresh |= changed
+            worst = _gradient(x, quadratic, linear, hat, rows, offsets, near, far, cut_offsets, lo, hi, g)
+            if worst < 1e-10 * scale or (exact and not changed) or count >= max_steps:
+                gap = _accept(y, hat, stiff, r0, r1)
+                cut_gap = _accept(y, hat, stiff, c0, c1)
+                outer += 1
+                exact = False
+                if outer <= softer:
+                    _scale(stiff, GROWTH, r0, r1, c0, c1)
+                    fresh = True
+                    continue
+                solved = gap < tolerance and cut_gap < cut_tolerance
+                if not solved and outer % PATIENCE == 0:
+                    # Rows that nearly depend on each other come to terms slowly.
+                    _scale(stiff, GROWTH, r0, r1, c0, c1)
+                    fresh = True
+                if solved or outer >= MAX_OUTER or count >= max_steps:
+                    done = True
+                    for e in range(lo, hi):
+                        steps[e] = count if solved else -count - 1
+                continue
+            count += 1
+            if fresh:
+                fresh = False
+                n_on = _touching(on[n_rows:], cut_offsets, lo, hi, chosen, first)
+                on_cuts = np.empty(n_on)
+                _prepare(quadratic, rows, offsets, near, far, stiff, chosen, first, on, lo, hi, work, schur)
+            _direction(g, first, lo, hi, work, schur, on_cuts, d)
+            _values(d, rows, offsets, near, far, cut_offsets, lo, hi, slope)
+            length = _length(
+                x, d, g, quadratic, linear, value, slope, y, stiff, low, high, cap, lo, hi, r0, r1, c0, c1
+            )
+            exact = length == 1.0
+            for e in range(lo, hi):
+                _add(x[e], length, d[e])
