@@ -66,7 +66,7 @@ def by_backbone(quotes: FlexibleQuotes, backbone: EssviSurface) -> Vols:
 
 def by_program(quotes: FlexibleQuotes, backbone: EssviSurface) -> Vols:
     """The kernel program."""
-    surface = fit_flexible(quotes, backbone, FlexibleSettings(certify=False)).surface
+    surface = fit_flexible(quotes, backbone, FlexibleSettings()).surface
     return lambda k, e: surface.implied_vol(k, quotes.taus[e])
 
 

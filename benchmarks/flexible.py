@@ -22,7 +22,7 @@ from ivhedge.surface import certify, fit_surface
 from ivhedge.surface.flexible import FlexibleQuotes, FlexibleSettings, fit_flexible, flexible_quotes
 
 BUCKETS = (("< 3 d", 3.0), ("3-14 d", 14.0), ("14-90 d", 90.0), ("> 90 d", np.inf))
-UNCERTIFIED = FlexibleSettings(certify=False)
+SETTINGS = FlexibleSettings()
 
 
 def without(quotes: FlexibleQuotes, dropped: FloatArray) -> FlexibleQuotes:
@@ -66,9 +66,9 @@ def recorded(root: Path, coin: str, count: int, n_certified: int) -> dict[str, o
         chain = chains.filter(pl.col("ts") == ts)
         base = fit_surface(chain)
         quotes = flexible_quotes(quote_vols(clean_chain(chain).chain, base.forwards))
-        fit_flexible(quotes, base.surface, UNCERTIFIED)
+        fit_flexible(quotes, base.surface, SETTINGS)
         start = time.thread_time()
-        fit = fit_flexible(quotes, base.surface, UNCERTIFIED)
+        fit = fit_flexible(quotes, base.surface, SETTINGS)
         milliseconds.append(1e3 * (time.thread_time() - start))
         mixes.append(fit.mix)
         steps.append(sum(fit.iterations))
@@ -80,7 +80,7 @@ def recorded(root: Path, coin: str, count: int, n_certified: int) -> dict[str, o
             total[name] += int((two_sided & (bucket == i)).sum())
             inside[name] += int((fit.inside & two_sided & (bucket == i)).sum())
         out = every_fourth(quotes)
-        rest = fit_flexible(without(quotes, out), base.surface, UNCERTIFIED)
+        rest = fit_flexible(without(quotes, out), base.surface, SETTINGS)
         vol = rest.surface.implied_vol(quotes.log_moneyness[out], quotes.taus[owner(quotes)][out])
         left_out.append((vol >= quotes.bid_vol[out] - 1e-9) & (vol <= quotes.ask_vol[out] + 1e-9))
         errors.append(np.abs(vol - quotes.mid_vol[out]))

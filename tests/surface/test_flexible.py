@@ -20,7 +20,7 @@ from ivhedge.surface.flexible import (
     flexible_quotes,
 )
 
-FAST = FlexibleSettings(certify=False)
+FAST = FlexibleSettings()
 
 
 def quotes_around(
@@ -75,7 +75,7 @@ def test_smile_that_the_backbone_cannot_follow(small: EssviSurface) -> None:
 
 def test_certificate_accepts_the_surface(small: EssviSurface) -> None:
     fit = fit_flexible(quotes_around(small, seed=1), small)
-    assert fit.certified
+    assert fit.proof.proven
     assert fit.mix <= 0.01
     certificate = certify(fit.surface)
     assert certificate.valid
@@ -227,7 +227,7 @@ def test_expiries_an_hour_apart(small: EssviSurface) -> None:
         small, expiries=expiries, taus=taus, theta=theta, rho=rho, psi=psi, forwards=small.forwards[:2]
     )
     fit = fit_flexible(quotes_around(close, seed=6), close)
-    assert fit.certified
+    assert fit.proof.proven
     assert fit.inside.mean() > 0.95
 
 
@@ -235,7 +235,7 @@ def test_one_expiry_alone(small: EssviSurface) -> None:
     names = ("expiries", "taus", "theta", "rho", "psi", "forwards")
     alone = replace(small, **{name: getattr(small, name)[1:2] for name in names})
     fit = fit_flexible(quotes_around(alone), alone)
-    assert fit.certified
+    assert fit.proof.proven
     assert fit.inside.all()
 
 
@@ -267,4 +267,4 @@ def test_recorded_snapshot(recorded: Path) -> None:
     fit = fit_flexible(quotes, base.surface)
     two_sided = np.isfinite(quotes.bid_vol) & np.isfinite(quotes.ask_vol)
     assert fit.inside[two_sided].mean() > 0.97
-    assert fit.certified
+    assert fit.proof.proven

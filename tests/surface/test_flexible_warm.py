@@ -8,7 +8,7 @@ import pytest
 from ivhedge.surface import EssviSurface
 from ivhedge.surface.flexible import FlexibleFit, FlexibleQuotes, FlexibleSettings, fit_flexible
 
-FAST = FlexibleSettings(certify=False)
+FAST = FlexibleSettings()
 NAMES = ("expiries", "taus", "theta", "rho", "psi", "forwards")
 
 

@@ -2,6 +2,7 @@
 
 from ivhedge.surface.flexible.basis import BasisSettings
 from ivhedge.surface.flexible.fit import fit_flexible
+from ivhedge.surface.flexible.proof import FlexibleProof, WingArgument, least_mix, prove
 from ivhedge.surface.flexible.quotes import FlexibleQuotes, flexible_quotes
 from ivhedge.surface.flexible.result import FlexibleFit, FlexibleSettings, SliceStatus
 from ivhedge.surface.flexible.surface import FlexibleSurface
@@ -9,10 +10,14 @@ from ivhedge.surface.flexible.surface import FlexibleSurface
 __all__ = [
     "BasisSettings",
     "FlexibleFit",
+    "FlexibleProof",
     "FlexibleQuotes",
     "FlexibleSettings",
     "FlexibleSurface",
     "SliceStatus",
+    "WingArgument",
     "fit_flexible",
     "flexible_quotes",
+    "least_mix",
+    "prove",
 ]

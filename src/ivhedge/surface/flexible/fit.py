@@ -1,10 +1,11 @@
 """Fit of a flexible surface: judge the quotes, solve, add calendar cuts where prices fall, mix."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ivhedge.core.errors import CalibrationError
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
-from ivhedge.surface.certificate import certify
 from ivhedge.surface.essvi import EssviSurface
 from ivhedge.surface.flexible._assembly import Stage, Workspace, assemble_program, workspace
 from ivhedge.surface.flexible._warm import beginning
@@ -12,6 +13,7 @@ from ivhedge.surface.flexible.basis import kernel_basis, projected_weights
 from ivhedge.surface.flexible.calendar import CalendarSearch
 from ivhedge.surface.flexible.judge import backbone_vols, fitted_prices, fitted_vols, judge
 from ivhedge.surface.flexible.program import Program, Solution, State, objective, solve
+from ivhedge.surface.flexible.proof import FlexibleProof, least_mix, prove
 from ivhedge.surface.flexible.quotes import FlexibleQuotes
 from ivhedge.surface.flexible.result import FitMemory, FlexibleFit, FlexibleSettings, SliceStatus
 from ivhedge.surface.flexible.surface import FlexibleSurface
@@ -20,6 +22,8 @@ __all__ = ["fit_flexible"]
 
 SOFTER = (0, 2, 1)
 """Softer rounds of the solver in the solves with ever more cuts."""
+MOST_MIX = 0.05
+"""A proof that needs a larger share of the backbone is not worth what it costs in fit."""
 CUT_TOLERANCE = 1e-4
 """Of the rise of cuts, over the later price; they ask for more than that."""
 
@@ -69,8 +73,8 @@ def fit_flexible(
     solution, iterations, mix = _solve_with_cuts(program, search, work, first, begin.near, settings)
     weight = _law(work, solution.x)
     if not _is_law(work, weight):
-        return _backbone_only(quotes, work, backbone, settings)
-    surface, certified = _certified(quotes, work, weight, mix, backbone, settings)
+        return _backbone_only(quotes, work, backbone)
+    surface, proof = _proven(work, quotes, weight, mix, backbone)
     x = weight / work.scale
     solved = (*judgement.solutions, solution)
     return FlexibleFit(
@@ -84,7 +88,7 @@ def fit_flexible(
         iterations=tuple(int(s.steps.sum()) for s in judgement.solutions) + iterations,
         active_cuts=_active(solution, search.cuts().offsets),
         converged=bool(solution.solved.all()),
-        certified=certified,
+        proof=proof,
         objective=objective(program, np.maximum(solution.x, 0.0)),
         memory=FitMemory(
             expiries=quotes.expiries,
@@ -144,9 +148,7 @@ def _is_law(work: Workspace, weight: FloatArray) -> bool:
     return bool(np.isfinite(sums).all() and np.abs(sums - 1.0).max() < 1e-9)
 
 
-def _backbone_only(
-    quotes: FlexibleQuotes, work: Workspace, backbone: EssviSurface, settings: FlexibleSettings
-) -> FlexibleFit:
+def _backbone_only(quotes: FlexibleQuotes, work: Workspace, backbone: EssviSurface) -> FlexibleFit:
     """The backbone itself in the form of a flexible surface, where the program could not be solved."""
     n, m = work.scale.shape
     surface = FlexibleSurface(
@@ -170,7 +172,7 @@ def _backbone_only(
         iterations=(),
         active_cuts=np.zeros(max(n - 1, 0), dtype=np.int64),
         converged=False,
-        certified=settings.certify and certify(surface).valid,
+        proof=prove(surface),
     )
 
 
@@ -195,29 +197,25 @@ def _active(solution: Solution, offsets: IntArray) -> IntArray:
     return np.diff(binding[offsets]).astype(np.int64)
 
 
-def _certified(
-    quotes: FlexibleQuotes,
-    work: Workspace,
-    weight: FloatArray,
-    mix: float,
-    backbone: EssviSurface,
-    settings: FlexibleSettings,
-) -> tuple[FlexibleSurface, bool]:
-    """Build the surface; raise the mix until the certificate holds."""
-    while True:
-        surface = FlexibleSurface(
-            weight=weight,
-            mean=work.basis.mean,
-            width=work.basis.width,
-            mix=mix,
-            backbone=backbone,
-            expiries=quotes.expiries,
-            taus=quotes.taus,
-        )
-        if not settings.certify:
-            return surface, False
-        if certify(surface).valid:
-            return surface, True
-        if mix >= 1.0:
-            return surface, False
-        mix = min(1.0, 4.0 * mix)
+def _proven(
+    work: Workspace, quotes: FlexibleQuotes, weight: FloatArray, mix: float, backbone: EssviSurface
+) -> tuple[FlexibleSurface, FlexibleProof]:
+    """Build the surface, with more of the backbone where the proof asks for it."""
+    surface = FlexibleSurface(
+        weight=weight,
+        mean=work.basis.mean,
+        width=work.basis.width,
+        mix=mix,
+        backbone=backbone,
+        expiries=quotes.expiries,
+        taus=quotes.taus,
+    )
+    proof = prove(surface)
+    if proof.proven:
+        return surface, proof
+    needed = least_mix(surface) * (1.0 + 1e-9)
+    # Expiries that touch may need all of the backbone for a proof; the dense check decides about those.
+    if needed <= MOST_MIX:
+        raised = replace(surface, mix=needed)
+        return raised, prove(raised)
+    return surface, proof

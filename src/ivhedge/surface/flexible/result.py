@@ -8,6 +8,7 @@ from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.surface.flexible.basis import BasisSettings
 from ivhedge.surface.flexible.calendar import CutMemory
 from ivhedge.surface.flexible.program import State
+from ivhedge.surface.flexible.proof import FlexibleProof
 from ivhedge.surface.flexible.surface import FlexibleSurface
 
 __all__ = ["FitMemory", "FlexibleFit", "FlexibleSettings", "SliceStatus"]
@@ -48,8 +49,6 @@ class FlexibleSettings:
         Solves after which a calendar that still fails is left to the mix.
     tolerance : float
         Largest violation of a bound or band, in half-spreads and units of the kernels' weights.
-    certify : bool
-        Raise the mix until `certify` accepts the surface.
     """
 
     basis: BasisSettings = field(default_factory=BasisSettings)
@@ -64,7 +63,6 @@ class FlexibleSettings:
     mix: float = 1e-4
     max_cut_rounds: int = 10
     tolerance: float = 1e-6
-    certify: bool = True
 
     def __post_init__(self) -> None:
         if self.min_quotes < 2 or min(self.max_cut_rounds, self.judge_rounds) < 1:
@@ -121,8 +119,8 @@ class FlexibleFit:
         Calendar constraints that bind, per pair of expiries.
     converged : bool
         Whether the last solve reached its tolerance.
-    certified : bool
-        Whether `certify` accepted the surface; False too where it was not asked.
+    proof : FlexibleProof
+        Whether no strike and no time has arbitrage, and where not proven.
     objective : float
         Value of the program that was solved; NaN where none was.
     memory : FitMemory or None
@@ -139,6 +137,6 @@ class FlexibleFit:
     iterations: tuple[int, ...]
     active_cuts: IntArray
     converged: bool
-    certified: bool
+    proof: FlexibleProof
     objective: float = float("nan")
     memory: FitMemory | None = field(default=None, repr=False)
