@@ -5,20 +5,27 @@ and the **venue**'s own forward column. Per expiry the venues are then pooled.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 import polars as pl
 
 from ivhedge.core.errors import ConfigError, EmptyData, UnknownInstrument
-from ivhedge.core.types import ArrayLike, FloatArray, IntArray
+from ivhedge.core.types import ArrayLike, BoolArray, FloatArray, IntArray
 from ivhedge.core.units import NS_PER_YEAR, format_ns
 from ivhedge.market.arrays import floats, median, nanoseconds
+from ivhedge.market.forward_basis import DOLLAR, StablePrice, stable_prices
 from ivhedge.market.moment import single_moment
 from ivhedge.market.parity import MAD_TO_SD, ParityForward, parity_forwards
 
-__all__ = ["ForwardCurve", "ForwardMethod", "ForwardSettings", "estimate_forwards"]
+__all__ = [
+    "ForwardCurve",
+    "ForwardMethod",
+    "ForwardSettings",
+    "ForwardStatus",
+    "estimate_forwards",
+]
 
 _TABLE_SCHEMA = {
     "venue": pl.String(),
@@ -30,6 +37,19 @@ _TABLE_SCHEMA = {
     "band_low": pl.Float64(),
     "band_high": pl.Float64(),
 }
+_STATUS_SCHEMA = {
+    "venue": pl.String(),
+    "expiry": pl.Datetime("ns", "UTC"),
+    "status": pl.String(),
+    "detail": pl.String(),
+}
+_BASIS_SCHEMA = {
+    "currency": pl.String(),
+    "price": pl.Float64(),
+    "std_error": pl.Float64(),
+    "source": pl.String(),
+    "n_expiries": pl.Int64(),
+}
 _BASIS_POINT = 1e-4
 
 
@@ -39,6 +59,17 @@ class ForwardMethod(StrEnum):
     FUTURE = "future"
     PARITY = "parity"
     VENUE = "venue"
+
+
+class ForwardStatus(StrEnum):
+    """How the forward of a venue and expiry stands."""
+
+    OK = "ok"
+    CONTRADICTS_PARITY = "contradicts_parity"
+    PARITY_DISJOINT = "parity_disjoint"
+    NOT_POOLED = "not_pooled"
+    NO_BASIS = "no_basis"
+    NO_FORWARD = "no_forward"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +100,14 @@ class ForwardSettings:
     outlier_bp : float
         A venue further than this (and than five of its standard errors) from the median of three or more
         venues is not pooled, basis points.
+    currencies : tuple of (str, str)
+        Venue and the currency its dollars are, such as ``("okx", "USDT")``; USD where not named.
+    stable_prices : tuple of StablePrice
+        Prices of such currencies, taken instead of estimates.
     """
 
     methods: tuple[ForwardMethod, ...] = (ForwardMethod.FUTURE, ForwardMethod.VENUE, ForwardMethod.PARITY)
-    max_pairs: int = 8
+    max_pairs: int = 64
     min_pairs: int = 2
     floor_bp: float = 0.2
     venue_share: float = 0.5
@@ -80,6 +115,8 @@ class ForwardSettings:
     drift_vol: float = 0.5
     band_slack_bp: float = 2.0
     outlier_bp: float = 25.0
+    currencies: tuple[tuple[str, str], ...] = ()
+    stable_prices: tuple[StablePrice, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.methods or self.max_pairs < 1 or self.min_pairs < 1 or self.floor_bp <= 0:
@@ -101,11 +138,19 @@ class ForwardCurve:
     underlying : str
     table : pl.DataFrame
         One row per venue and expiry: ``venue, expiry, forward, std_error (USD), n_pairs, method, band_low,
-        band_high``; the band (USD) is null where no pair was two-sided.
+        band_high``; the band is null where no pair was two-sided. In the venue's own currency, as its prices.
     expiry_ns : IntArray, shape (n,)
         Expiries, ascending.
     forwards, std_errors : FloatArray, shape (n,)
-        Pooled over venues, USD.
+        Pooled over venues, in `currency`.
+    currency : str
+        USD unless every venue quotes in one and the same other currency whose price is not known.
+    basis : pl.DataFrame
+        Price of each other currency in USD, ``currency, price, std_error, source, n_expiries``: ``F_usd`` is
+        the forward of such a venue times this price.
+    status : pl.DataFrame
+        ``venue, expiry, status, detail`` of every listed venue and expiry, a `ForwardStatus` each; the detail
+        names the values that disagree.
     """
 
     ts_ns: int
@@ -114,6 +159,9 @@ class ForwardCurve:
     expiry_ns: IntArray
     forwards: FloatArray
     std_errors: FloatArray
+    currency: str = DOLLAR
+    basis: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_BASIS_SCHEMA))
+    status: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_STATUS_SCHEMA))
 
     def forward_of(self, expiry_ns: int) -> float:
         """Pooled forward of a listed expiry, USD.
@@ -178,23 +226,74 @@ def estimate_forwards(
     """
     settings = settings or ForwardSettings()
     ts_ns, underlying = single_moment(chain)
-    parity = parity_forwards(chain, max_pairs=settings.max_pairs)
+    parity = parity_forwards(chain, max_pairs=settings.max_pairs, drift_vol=settings.drift_vol)
     own = _venue_candidates(chain, settings)
     dated = _future_candidates(futures, underlying, ts_ns, settings)
     stamps = nanoseconds(chain["expiry"])
     listed = set(zip(stamps.tolist(), chain["venue"].to_list(), strict=True))
-    rows = [
-        row
-        for expiry_ns, venue in sorted(listed)
-        if (row := _choose(venue, expiry_ns, parity, own, dated, settings)) is not None
-    ]
+    rows, notes = [], _Notes()
+    for expiry_ns, venue in sorted(listed):
+        row = _choose(venue, expiry_ns, parity, own, dated, settings, notes)
+        if row is not None:
+            rows.append(row)
     if not rows:
         raise EmptyData(
             f"{underlying}: expected a forward column, a future or a two-sided call-put pair, found none; "
             "use a chain with forwards or quotes"
         )
     table = pl.DataFrame(rows, schema=_TABLE_SCHEMA, orient="row")
-    expiry_ns, forwards, std_errors = _pool(table, settings)
+    return _curve(ts_ns, underlying, table, settings, notes)
+
+
+class _Notes:
+    """What there is to say about each venue and expiry; the first word stands."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[int, str], tuple[ForwardStatus, str]] = {}
+
+    def say(self, venue: str, expiry_ns: int, status: ForwardStatus, detail: str = "") -> None:
+        self._said.setdefault((expiry_ns, venue), (status, detail))
+
+    def table(self) -> pl.DataFrame:
+        rows = [(venue, at, status.value, text) for (at, venue), (status, text) in sorted(self._said.items())]
+        return pl.DataFrame(rows, schema=_STATUS_SCHEMA, orient="row")
+
+
+def _curve(
+    ts_ns: int, underlying: str, table: pl.DataFrame, settings: ForwardSettings, notes: _Notes
+) -> ForwardCurve:
+    """Forwards of all venues in one currency, pooled."""
+    stamps, venues = nanoseconds(table["expiry"]), table["venue"].to_list()
+    forward, error = table["forward"].to_numpy().copy(), table["std_error"].to_numpy().copy()
+    quoted = dict(settings.currencies)
+    units = [quoted.get(venue, DOLLAR) for venue in venues]
+    prices = stable_prices(units, stamps, forward, error, settings.stable_prices)
+    alone = len(set(units)) == 1 and units[0] not in prices
+    usable = np.ones(forward.size, dtype=np.bool_)
+    for number, unit in enumerate(units):
+        if unit == DOLLAR or alone:
+            continue
+        if unit not in prices:
+            usable[number] = False
+            text = (
+                f"expected a price of {unit} or an expiry shared with a USD venue, found neither; not pooled"
+            )
+            notes.say(venues[number], int(stamps[number]), ForwardStatus.NO_BASIS, text)
+            continue
+        price = prices[unit]
+        error[number] = price.price * float(
+            np.hypot(error[number], forward[number] * price.std_error / price.price)
+        )
+        forward[number] *= price.price
+    currency = units[0] if alone else DOLLAR
+    for number in np.flatnonzero(_left_out(stamps, forward, error, usable, settings)).tolist():
+        text = f"{forward[number]:.2f} {currency} lies far from the median of the venues; not pooled"
+        notes.say(venues[number], int(stamps[number]), ForwardStatus.NOT_POOLED, text)
+        usable[number] = False
+    for venue, expiry_ns in zip(venues, stamps.tolist(), strict=True):
+        notes.say(venue, expiry_ns, ForwardStatus.OK)
+    expiry_ns, forwards, std_errors = _pool(stamps[usable], forward[usable], error[usable])
+    basis = [(p.currency, p.price, p.std_error, p.source, p.n_expiries) for p in prices.values()]
     return ForwardCurve(
         ts_ns=ts_ns,
         underlying=underlying,
@@ -202,6 +301,9 @@ def estimate_forwards(
         expiry_ns=expiry_ns,
         forwards=forwards,
         std_errors=std_errors,
+        currency=currency,
+        basis=pl.DataFrame(basis, schema=_BASIS_SCHEMA, orient="row"),
+        status=notes.table(),
     )
 
 
@@ -243,7 +345,10 @@ def _future_candidates(
             continue
         drift = settings.drift_vol * middle * (abs(ts_ns - stamp_ns) / NS_PER_YEAR) ** 0.5
         error = max((error**2 + drift**2) ** 0.5, _floor(middle, settings))
-        found[venue, expiry_ns] = _Candidate(forward=middle, std_error=error)
+        # Of rows that claim the same contract the sharpest stays, in whatever order they come.
+        best = found.get((venue, expiry_ns))
+        if best is None or (error, middle) < (best.std_error, best.forward):
+            found[venue, expiry_ns] = _Candidate(forward=middle, std_error=error)
     return found
 
 
@@ -258,6 +363,7 @@ def _choose(
     own: dict[_Key, _Candidate],
     dated: dict[_Key, _Candidate],
     settings: ForwardSettings,
+    notes: _Notes,
 ) -> _Row | None:
     key = (venue, expiry_ns)
     pair = parity.get(key)
@@ -265,7 +371,16 @@ def _choose(
         pair = None
     available: dict[ForwardMethod, _Candidate] = {}
     for method, candidates in ((ForwardMethod.FUTURE, dated), (ForwardMethod.VENUE, own)):
-        if key in candidates and not (pair and _is_outside(candidates[key].forward, pair, settings)):
+        if key not in candidates:
+            continue
+        if pair and _is_outside(candidates[key].forward, pair, settings):
+            text = (
+                f"{method.value} {candidates[key].forward:.2f} lies outside the executable parity band "
+                f"{pair.band_low:.2f} to {pair.band_high:.2f}; parity gives {pair.forward:.2f}"
+            )
+            if method in settings.methods:
+                notes.say(venue, expiry_ns, ForwardStatus.CONTRADICTS_PARITY, text)
+        else:
             available[method] = candidates[key]
     if pair is not None and ForwardMethod.VENUE in available:
         shown = available[ForwardMethod.VENUE]
@@ -276,7 +391,11 @@ def _choose(
         available[ForwardMethod.PARITY] = _Candidate(forward=pair.forward, std_error=error)
     usable = [method for method in settings.methods if method in available]
     if not usable:
+        notes.say(venue, expiry_ns, ForwardStatus.NO_FORWARD, "no future, forward column or two-sided pair")
         return None
+    if pair is not None and pair.disjoint:
+        text = f"pairs contradict each other, bands from {pair.band_low:.2f} to {pair.band_high:.2f}"
+        notes.say(venue, expiry_ns, ForwardStatus.PARITY_DISJOINT, text)
     method = min(usable, key=lambda m: available[m].std_error)
     best = available[method]
     low, high = (pair.band_low, pair.band_high) if pair else (None, None)
@@ -289,11 +408,26 @@ def _is_outside(forward: float, pair: ParityForward, settings: ForwardSettings) 
     return not pair.band_low - slack <= forward <= pair.band_high + slack
 
 
-def _pool(table: pl.DataFrame, settings: ForwardSettings) -> tuple[IntArray, FloatArray, FloatArray]:
-    stamps = nanoseconds(table["expiry"])
-    forward, error = table["forward"].to_numpy(), table["std_error"].to_numpy()
+def _left_out(
+    stamps: IntArray, forward: FloatArray, error: FloatArray, usable: BoolArray, settings: ForwardSettings
+) -> BoolArray:
+    """Venues that lie far from the median of three or more at their expiry."""
+    far = np.zeros(forward.size, dtype=np.bool_)
+    for expiry in np.unique(stamps[usable]):
+        at = np.flatnonzero((stamps == expiry) & usable)
+        if at.size >= 3:
+            middle = median(forward[at])
+            limit = np.maximum(5.0 * error[at], settings.outlier_bp * _BASIS_POINT * middle)
+            away = np.abs(forward[at] - middle) > limit
+            far[at] = away & ~away.all()
+    return far
+
+
+def _pool(
+    stamps: IntArray, forward: FloatArray, error: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
     expiries = np.unique(stamps)
-    pooled = [_pool_one(forward[stamps == e], error[stamps == e], settings) for e in expiries]
+    pooled = [_pool_one(forward[stamps == e], error[stamps == e]) for e in expiries]
     return expiries, *_columns(pooled)
 
 
@@ -302,12 +436,7 @@ def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[FloatArray, FloatArr
     return array[:, 0].copy(), array[:, 1].copy()
 
 
-def _pool_one(forward: FloatArray, error: FloatArray, settings: ForwardSettings) -> tuple[float, float]:
-    if forward.size >= 3:
-        middle = median(forward)
-        limit = np.maximum(5.0 * error, settings.outlier_bp * _BASIS_POINT * middle)
-        agrees = np.abs(forward - middle) <= limit
-        forward, error = (forward[agrees], error[agrees]) if agrees.any() else (forward, error)
+def _pool_one(forward: FloatArray, error: FloatArray) -> tuple[float, float]:
     weight = error**-2.0
     mean = float(np.sum(weight * forward) / np.sum(weight))
     pooled = float(np.sum(weight)) ** -0.5

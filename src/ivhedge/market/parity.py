@@ -11,13 +11,22 @@ import numpy as np
 import polars as pl
 
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
+from ivhedge.core.units import NS_PER_YEAR
 from ivhedge.market.arrays import floats, median, nanoseconds
 
 __all__ = ["MAD_TO_SD", "ParityForward", "parity_forwards", "weighted_median"]
 
 MAD_TO_SD = 1.4826
 """Standard deviation of a normal sample over its median absolute deviation."""
-_MEDIAN_TO_MEAN = 1.2533
+_TUKEY = 4.685
+_EVEN = 3.0**-0.5
+"""Standard deviation of an even distribution over a band, in half-widths."""
+_PRIOR_PAIRS = 3.0
+_BAND_PAIRS = 8
+_LEAST_SHARE = 0.05
+_LOCATION_ROUNDS = 8
+_LAGS = 4
+_SECONDS = NS_PER_YEAR / 1e9
 _MAY_CONTRADICT = 4
 """One pair in so many is left out at either end of the common band."""
 
@@ -36,6 +45,9 @@ class ParityForward:
         hull of all bands when the others do not overlap either.
     n_pairs : int
         Strikes used.
+    disjoint : bool
+        Whether the bands do not overlap even so: the quotes contradict each other, or could be traded
+        against each other at a profit.
     """
 
     forward: float
@@ -43,6 +55,7 @@ class ParityForward:
     band_low: float
     band_high: float
     n_pairs: int
+    disjoint: bool = False
 
 
 def weighted_median(values: FloatArray, weights: FloatArray) -> float:
@@ -56,7 +69,9 @@ def weighted_median(values: FloatArray, weights: FloatArray) -> float:
     return float(0.5 * (ordered[low] + ordered[min(high, ordered.size - 1)]))
 
 
-def parity_forwards(chain: pl.DataFrame, *, max_pairs: int = 8) -> dict[tuple[str, int], ParityForward]:
+def parity_forwards(
+    chain: pl.DataFrame, *, max_pairs: int = 64, drift_vol: float = 0.5, unstamped_lag_s: float = 6.0
+) -> dict[tuple[str, int], ParityForward]:
     """Estimate the forward of every (venue, expiry) that has two-sided pairs.
 
     Parameters
@@ -65,12 +80,17 @@ def parity_forwards(chain: pl.DataFrame, *, max_pairs: int = 8) -> dict[tuple[st
         Cleaned rows in `CHAIN_SCHEMA` of one time and underlying.
     max_pairs : int
         Number of strikes nearest to the forward that are used.
+    drift_vol : float
+        A pair whose older quote is t years old is off by this annual volatility times the root of t.
+    unstamped_lag_s : float
+        Quotes without a stamp are all off together by what the forward moves in this time, seconds; it
+        enters the error once, however many pairs there are.
 
     Returns
     -------
     dict
-        By venue and expiry (nanoseconds, UTC). The forward is the median of the pairs' mid forwards
-        weighted by the inverse width of their bands.
+        By venue and expiry (nanoseconds, UTC). The forward is a robust mean of the pairs' mid forwards
+        (Tukey's biweight), weighted by inverse variance from the width of their bands and their age.
     """
     pairs = _pairs(chain)
     if pairs.low.size == 0:
@@ -82,7 +102,13 @@ def parity_forwards(chain: pl.DataFrame, *, max_pairs: int = 8) -> dict[tuple[st
     ends = np.append(starts[1:], pairs.low.size)
     return {
         (pairs.names[pairs.venue[a]], int(pairs.expiry_ns[a])): _estimate(
-            pairs.low[a:b], pairs.mid[a:b], pairs.high[a:b], pairs.strike[a:b], max_pairs
+            pairs.low[a:b],
+            pairs.mid[a:b],
+            pairs.high[a:b],
+            pairs.strike[a:b],
+            drift_vol * pairs.age[a:b] ** 0.5,
+            drift_vol * (unstamped_lag_s / _SECONDS) ** 0.5,
+            max_pairs,
         )
         for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
     }
@@ -90,7 +116,7 @@ def parity_forwards(chain: pl.DataFrame, *, max_pairs: int = 8) -> dict[tuple[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pairs:
-    """Call-put pairs sorted by venue, expiry, strike; `venue` indexes `names`."""
+    """Call-put pairs sorted by venue, expiry, strike; `venue` indexes `names`, `age` is in years."""
 
     names: tuple[str, ...]
     venue: IntArray
@@ -99,6 +125,7 @@ class _Pairs:
     low: FloatArray
     mid: FloatArray
     high: FloatArray
+    age: FloatArray
 
 
 def _pairs(chain: pl.DataFrame) -> _Pairs:
@@ -110,6 +137,7 @@ def _pairs(chain: pl.DataFrame) -> _Pairs:
     strike, is_call = chain["strike"].to_numpy(), chain["is_call"].to_numpy()
     in_coin = (chain["settlement"] == "coin").to_numpy()
     bid, ask = floats(chain["bid"]), floats(chain["ask"])
+    age = _age_years(chain)
     order = np.lexsort((is_call, strike, in_coin, expiry_ns, venue))
     order = order[np.isfinite(bid[order]) & np.isfinite(ask[order])]
     put, call = order[:-1], order[1:]
@@ -121,7 +149,7 @@ def _pairs(chain: pl.DataFrame) -> _Pairs:
     gaps = (cheap, 0.5 * (cheap + dear), dear)
     low, mid, high = (_implied_forward(gap, strike[call], in_coin[call]) for gap in gaps)
     usable = (low > 0) & (high >= low) & np.isfinite(high)
-    call = call[usable]
+    put, call = put[usable], call[usable]
     return _Pairs(
         names=names,
         venue=venue[call],
@@ -130,7 +158,14 @@ def _pairs(chain: pl.DataFrame) -> _Pairs:
         low=low[usable],
         mid=mid[usable],
         high=high[usable],
+        age=np.maximum(age[put], age[call]),
     )
+
+
+def _age_years(chain: pl.DataFrame) -> FloatArray:
+    """Years since the last change of each quote; NaN where unknown."""
+    seconds = (chain["ts"] - chain["ts_event"]).dt.total_nanoseconds().cast(pl.Float64)
+    return np.asarray(np.maximum(seconds.to_numpy(), 0.0) / NS_PER_YEAR)
 
 
 def _implied_forward(gap: FloatArray, strike: FloatArray, in_coin: BoolArray) -> FloatArray:
@@ -141,26 +176,70 @@ def _implied_forward(gap: FloatArray, strike: FloatArray, in_coin: BoolArray) ->
 
 
 def _estimate(
-    low: FloatArray, mid: FloatArray, high: FloatArray, strike: FloatArray, max_pairs: int
+    low: FloatArray,
+    mid: FloatArray,
+    high: FloatArray,
+    strike: FloatArray,
+    drift: FloatArray,
+    common: float,
+    max_pairs: int,
 ) -> ParityForward:
     half = 0.5 * (high - low)
-    weight = 1.0 / np.maximum(half, 1e-6 * mid)
+    unstamped = np.isnan(drift)
+    drift = np.nan_to_num(drift)
+    weight = 1.0 / np.hypot(np.maximum(half, 1e-6 * mid), drift * mid)
     first_guess = weighted_median(mid, weight)
     near = np.argsort(np.abs(np.log(strike / first_guess)), kind="stable")[:max_pairs]
-    forward = weighted_median(mid[near], weight[near])
-    scatter = MAD_TO_SD * median(np.abs(mid[near] - forward))
-    quantum = median(half[near]) / 3.0**0.5
-    band_low, band_high = _common_band(low[near], high[near])
+    forward, error = _location(mid[near], half[near], strike[near], drift[near] * first_guess)
+    # Few and narrow: wide pairs would only widen what one pair in four may contradict.
+    tight = near[np.argsort(half[near], kind="stable")[:_BAND_PAIRS]]
+    band_low, band_high, disjoint = _common_band(low[tight], high[tight])
     return ParityForward(
         forward=forward,
-        std_error=float(np.sqrt(((_MEDIAN_TO_MEAN * scatter) ** 2 + quantum**2) / near.size)),
+        std_error=float(np.hypot(error, common * forward * unstamped[near].mean())),
         band_low=band_low,
         band_high=band_high,
         n_pairs=int(near.size),
+        disjoint=disjoint,
     )
 
 
-def _common_band(low: FloatArray, high: FloatArray) -> tuple[float, float]:
+def _location(
+    mid: FloatArray, half: FloatArray, strike: FloatArray, drift: FloatArray
+) -> tuple[float, float]:
+    """Robust mean of the pairs (Tukey's biweight about their weighted median) and its standard error.
+
+    The scatter of a pair is a share of its half-width, the same for all pairs of an expiry and estimated
+    from them; a stale pair scatters by what the forward may have moved since.
+    """
+    width = np.maximum(half, 1e-6 * mid)
+    forward = weighted_median(mid, 1.0 / np.hypot(width, drift))
+    share, sd, keep = _EVEN, width, np.ones(mid.size)
+    for _ in range(_LOCATION_ROUNDS):
+        spread = MAD_TO_SD * median(np.abs(mid - forward) / np.hypot(width, drift / _EVEN))
+        # Few pairs say little about their own scatter; an even distribution in the band stands in.
+        share = ((mid.size * spread**2 + _PRIOR_PAIRS * _EVEN**2) / (mid.size + _PRIOR_PAIRS)) ** 0.5
+        sd = np.hypot(max(share, _LEAST_SHARE) * width, drift)
+        keep = np.maximum(1.0 - ((mid - forward) / (_TUKEY * sd)) ** 2, 0.0) ** 2
+        if not keep.any():
+            keep = np.ones(mid.size)
+            break
+        forward = float(np.sum(keep / sd**2 * mid) / np.sum(keep / sd**2))
+    share_of_all = keep / sd**2 / np.sum(keep / sd**2)
+    effective = 1.0 / float(np.sum(share_of_all**2))
+    # What the pairs promise, or what they show if that is more: neighbours in strike err alike, because one
+    # quoter serves them, so their products count with the squares (Bartlett weights, Newey and West 1987).
+    model = float(np.sum(share_of_all**2 * sd**2))
+    pull = (share_of_all * (mid - forward))[np.argsort(strike, kind="stable")]
+    shown = float(np.sum(pull**2))
+    for lag in range(1, min(_LAGS, mid.size - 1) + 1):
+        shown += 2.0 * (1.0 - lag / (_LAGS + 1.0)) * float(np.sum(pull[lag:] * pull[:-lag]))
+    shown *= effective / max(effective - 1.0, 0.5) if mid.size > 1 else 1.0
+    return forward, max(model, shown) ** 0.5 * (1.0 + 0.5 / effective)
+
+
+def _common_band(low: FloatArray, high: FloatArray) -> tuple[float, float, bool]:
     skipped = low.size // _MAY_CONTRADICT
     bottom, top = float(np.sort(low)[-1 - skipped]), float(np.sort(high)[skipped])
-    return (bottom, top) if bottom <= top else (float(low.min()), float(high.max()))
+    disjoint = bottom > top
+    return (float(low.min()), float(high.max()), True) if disjoint else (bottom, top, False)

@@ -1,6 +1,7 @@
 """Quotes as implied volatilities: what a surface is fitted to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -10,14 +11,35 @@ from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.types import BoolArray, FloatArray, IntArray, StatusArray
 from ivhedge.core.units import NS_PER_SECOND, year_fraction
 from ivhedge.market.arrays import floats, nanoseconds
+from ivhedge.market.depth import depth_factor
 from ivhedge.market.forwards import ForwardCurve
 from ivhedge.market.moment import single_moment
 from ivhedge.market.ticks import tick_sizes
 from ivhedge.pricing import IvStatus, implied_vol
 
-__all__ = ["QuoteSettings", "QuoteVols", "quote_vols"]
+__all__ = ["QuoteSettings", "QuoteStatus", "QuoteVols", "quote_vols"]
 
 _MISSING: Final = int(IvStatus.BAD_INPUT)
+
+
+class QuoteStatus(IntEnum):
+    """What a row is good for; the first that applies, in this order."""
+
+    NO_FORWARD = 0
+    CROSSED = 1
+    NO_VOL = 2
+    BID_ONLY = 3
+    ASK_ONLY = 4
+    ONE_TICK = 5
+    TWO_SIDED = 6
+
+
+def _no_floats() -> FloatArray:
+    return np.zeros(0)
+
+
+def _no_status() -> StatusArray:
+    return np.zeros(0, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +86,21 @@ class QuoteVols:
     half_spread_iv : FloatArray
         Half the bid-ask in volatility plus half a tick; NaN unless two-sided.
     weight : FloatArray
-        ``2**(-age/half_life) / max(half_spread_iv, floor)**2``, an inverse variance; 0 unless two-sided.
+        ``2**(-age/half_life) * depth_factor / max(half_spread_iv, floor)**2``, an inverse variance; 0 unless
+        two-sided.
     age_s : FloatArray
         Seconds since the quote's last change, 0 where unknown.
     has_bid, has_ask, is_two_sided, is_otm, at_one_tick : BoolArray
         `is_two_sided`: both sides have a volatility. `is_otm`: out of the money, or at it. `at_one_tick`:
         the bid is the smallest price on the grid, so the quote is a bound rather than a value.
+    bid_error_iv, ask_error_iv : FloatArray
+        What the price grid leaves open: ``tick / sqrt(12)`` of each side's own price over its vega, a
+        standard deviation in volatility; infinite where vega vanishes, NaN without the side's vol. Shape
+        (0,) unless made by `quote_vols`, as the following.
+    depth_factor : FloatArray
+        See `ivhedge.market.depth`: 1 for ordinary or unknown sizes, between 0.1 and 2.
+    status : StatusArray
+        `QuoteStatus`.
     """
 
     ts_ns: int
@@ -96,9 +127,18 @@ class QuoteVols:
     is_two_sided: BoolArray
     is_otm: BoolArray
     at_one_tick: BoolArray
+    bid_error_iv: FloatArray = field(default_factory=_no_floats)
+    ask_error_iv: FloatArray = field(default_factory=_no_floats)
+    depth_factor: FloatArray = field(default_factory=_no_floats)
+    status: StatusArray = field(default_factory=_no_status)
 
     def __len__(self) -> int:
         return int(self.strike.size)
+
+    def status_counts(self) -> dict[str, int]:
+        """Rows per `QuoteStatus`, by lower-case name; statuses without rows are left out."""
+        counts = np.bincount(self.status, minlength=len(QuoteStatus))
+        return {s.name.lower(): int(counts[s]) for s in QuoteStatus if counts[s]}
 
 
 def quote_vols(
@@ -116,7 +156,11 @@ def quote_vols(
     Raises
     ------
     DataError
-        If a row has no forward at all, or the chain holds several times or underlyings.
+        If no row has a forward, or the chain holds several times or underlyings.
+
+    Notes
+    -----
+    A single row without a forward has NaN for it and the status ``NO_FORWARD``; the others stand.
     """
     settings = settings or QuoteSettings()
     ts_ns, underlying = single_moment(chain)
@@ -131,13 +175,21 @@ def quote_vols(
     ask_iv, ask_status = _vols(ask * to_usd, forward, strike, tau, is_call)
     mid_iv, mid_status = _vols(mid * to_usd, forward, strike, tau, is_call)
     log_moneyness = np.log(strike / forward)
-    ticks, smallest = tick_sizes(chain, np.stack([mid, np.zeros_like(mid)]))
+    ticks, bid_tick, ask_tick, smallest = tick_sizes(chain, np.stack([mid, bid, ask, np.zeros_like(mid)]))
     # Vega is zero in the far wings; there a tick is worth any volatility.
     with np.errstate(divide="ignore"):
         tick_iv = ticks * to_usd / _vega(forward, log_moneyness, tau, mid_iv)
+        bid_error, ask_error = (
+            tick * to_usd / (12.0**0.5 * _vega(forward, log_moneyness, tau, vol))
+            for tick, vol in ((bid_tick, bid_iv), (ask_tick, ask_iv))
+        )
     two_sided = np.isfinite(bid_iv) & np.isfinite(ask_iv) & np.isfinite(mid_iv)
     half_spread = np.where(two_sided, 0.5 * (ask_iv - bid_iv) + 0.5 * tick_iv, np.nan)
     age_s = _age_s(chain, ts_ns)
+    depth = depth_factor(
+        floats(chain["bid_size"]), floats(chain["ask_size"]), chain["venue"].to_list(), expiry_ns
+    )
+    one_tick = np.isfinite(bid) & (bid <= smallest * (1 + 1e-9))
     decay = np.exp2(-age_s / settings.half_life_s)
     width = np.where(two_sided, np.maximum(half_spread, settings.floor_half_spread), np.inf)
     return QuoteVols(
@@ -158,13 +210,28 @@ def quote_vols(
         ask_status=ask_status,
         mid_status=mid_status,
         half_spread_iv=half_spread,
-        weight=decay / width**2,
+        weight=decay * depth / width**2,
         age_s=age_s,
         has_bid=np.isfinite(bid),
         has_ask=np.isfinite(ask),
         is_two_sided=two_sided,
         is_otm=np.where(is_call, strike >= forward, strike <= forward),
-        at_one_tick=np.isfinite(bid) & (bid <= smallest * (1 + 1e-9)),
+        at_one_tick=one_tick,
+        bid_error_iv=bid_error,
+        ask_error_iv=ask_error,
+        depth_factor=depth,
+        status=np.select(
+            [
+                ~np.isfinite(forward),
+                bid > ask,
+                ~np.isfinite(bid_iv) & ~np.isfinite(ask_iv),
+                np.isnan(ask_iv),
+                np.isnan(bid_iv),
+                one_tick,
+            ],
+            [s.value for s in QuoteStatus if s is not QuoteStatus.TWO_SIDED],
+            QuoteStatus.TWO_SIDED.value,
+        ).astype(np.uint8),
     )
 
 
@@ -178,9 +245,12 @@ def _row_forwards(chain: pl.DataFrame, forwards: ForwardCurve) -> FloatArray:
     at = np.minimum(np.searchsorted(forwards.expiry_ns, stamps), forwards.expiry_ns.size - 1)
     pooled = np.where(forwards.expiry_ns[at] == stamps, forwards.forwards[at], np.nan)
     filled = np.where(np.isfinite(own), own, np.where(np.isfinite(venue), venue, pooled))
-    if not np.isfinite(filled).all():
-        name = chain["instrument_name"][int(np.flatnonzero(~np.isfinite(filled))[0])]
-        raise DataError(f"{name}: expected a forward for its expiry, found none; drop rows without one")
+    if not np.isfinite(filled).any():
+        name = chain["instrument_name"][0]
+        raise DataError(
+            f"{name}: expected a forward for its expiry, found none in any of {filled.size} rows; "
+            "estimate forwards from this chain"
+        )
     return filled
 
 
@@ -189,7 +259,7 @@ def _vols(
 ) -> tuple[FloatArray, StatusArray]:
     vol = np.full(price.shape, np.nan)
     status = np.full(price.shape, _MISSING, dtype=np.uint8)
-    given = np.isfinite(price)
+    given = np.isfinite(price) & np.isfinite(forward)
     if given.any():
         vol[given], status[given] = implied_vol(
             price[given], forward[given], strike[given], tau[given], is_call[given], return_status=True

@@ -15,12 +15,15 @@ from ivhedge.market import (
     CleaningRules,
     ForwardCurve,
     ForwardSettings,
+    ForwardStatus,
     QuoteSettings,
+    QuoteVols,
     clean_chain,
     conform,
     estimate_forwards,
     quote_vols,
 )
+from ivhedge.market.forward_basis import DOLLAR
 from ivhedge.market.moment import single_moment
 from ivhedge.surface.calibrate import RobustSettings, calibrate_essvi
 from ivhedge.surface.certificate import ArbitrageCertificate, certify
@@ -171,6 +174,11 @@ def fit_surface(
             f"cleaning ({_in_words(cleaned)}); check the feed or the cleaning rules"
         )
     curve = forwards or estimate_forwards(cleaned.chain, futures, settings=settings.forwards)
+    if curve.currency != DOLLAR:
+        raise ConfigError(
+            f"{underlying}: expected forwards in USD, found {curve.currency}; give the price of "
+            f"{curve.currency} in ForwardSettings(stable_prices=...)"
+        )
     quotes = quote_vols(cleaned.chain, curve, settings=settings.quotes)
     try:
         selection = select_quotes(quotes, settings.selection)
@@ -180,7 +188,7 @@ def fit_surface(
     if before is not None:
         first_guess = np.column_stack(before.slice_parameters(selection.packed.taus))
     calibration = calibrate_essvi(selection.packed, settings.robust, start=first_guess)
-    backbone = _surface(ts_ns, underlying, selection, calibration.params, curve, _index(cleaned.chain), clock)
+    backbone = _surface(quotes, selection, calibration.params, curve, _index(cleaned.chain), clock)
     surface: EssviSurface | FlexibleSurface = backbone
     judgement = judged_by_essvi(selection, calibration, backbone)
     flexible = None
@@ -195,6 +203,7 @@ def fit_surface(
         quotes=quotes,
         judgement=judgement,
         skipped_expiries=selection.thin_expiries,
+        forward_notes=_forward_notes(curve),
         cleaning_drops=cleaned.drops,
         arbitrage_free=certificate.valid,
     )
@@ -208,14 +217,21 @@ def fit_surface(
     )
 
 
+def _forward_notes(curve: ForwardCurve) -> tuple[str, ...]:
+    doubtful = curve.status.filter(pl.col("status") != ForwardStatus.OK.value)
+    return tuple(
+        f"{venue} {expiry:%Y-%m-%d %H:%M}: {detail}"
+        for venue, expiry, detail in doubtful.select("venue", "expiry", "detail").iter_rows()
+    )
+
+
 def _in_words(cleaned: CleanedChain) -> str:
     counts = [f"{count} {reason} ({scope})" for reason, scope, count in cleaned.drops.iter_rows()]
     return ", ".join(counts) or "nothing"
 
 
 def _surface(
-    ts_ns: int,
-    underlying: str,
+    quotes: QuoteVols,
     selection: QuoteSelection,
     params: FloatArray,
     curve: ForwardCurve,
@@ -223,16 +239,28 @@ def _surface(
     clock: VarianceClock | None,
 ) -> EssviSurface:
     return EssviSurface(
-        underlying=underlying,
-        ts_ns=ts_ns,
+        underlying=quotes.underlying,
+        ts_ns=quotes.ts_ns,
         expiries=selection.expiries,
         taus=selection.packed.taus,
         theta=params[:, 0],
         rho=params[:, 1],
         psi=params[:, 2],
-        forwards=np.array([curve.forward_of(int(expiry)) for expiry in selection.expiries]),
+        forwards=_forwards(quotes, selection, curve),
         index=index,
         clock=clock,
+    )
+
+
+def _forwards(quotes: QuoteVols, selection: QuoteSelection, curve: ForwardCurve) -> FloatArray:
+    """Pooled forwards; where none could be pooled, the median of those the fitted rows carry."""
+    pooled = dict(zip(curve.expiry_ns.tolist(), curve.forwards.tolist(), strict=True))
+    own = np.split(quotes.forward[selection.rows], selection.packed.offsets[1:-1])
+    return np.array(
+        [
+            pooled.get(expiry, float(np.median(rows)))
+            for expiry, rows in zip(selection.expiries.tolist(), own, strict=True)
+        ]
     )
 
 

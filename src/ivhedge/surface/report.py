@@ -54,6 +54,8 @@ class FitReport:
         ``reason, scope, count``: what cleaning removed, and with scope ``fit`` what was not fitted.
     skipped_expiries : tuple of str
         Listed expiries without a slice of their own.
+    forward_notes : tuple of str
+        Venues and expiries whose forward was passed over, contradicts parity or could not be converted.
     iterations, rounds : int
         Steps of the solver, and its rounds of reweighting or of cuts.
     converged, warm_start, arbitrage_free : bool
@@ -77,6 +79,7 @@ class FitReport:
     rejected: pl.DataFrame
     drops: pl.DataFrame
     skipped_expiries: tuple[str, ...]
+    forward_notes: tuple[str, ...]
     iterations: int
     rounds: int
     converged: bool
@@ -90,6 +93,7 @@ def build_report(
     quotes: QuoteVols,
     judgement: QuoteJudgement,
     skipped_expiries: tuple[str, ...],
+    forward_notes: tuple[str, ...],
     cleaning_drops: pl.DataFrame,
     arbitrage_free: bool,
 ) -> FitReport:
@@ -102,6 +106,8 @@ def build_report(
         What the model made of the quotes it was given.
     skipped_expiries : tuple of str
         Listed expiries without a slice of their own.
+    forward_notes : tuple of str
+        Venues and expiries whose forward is doubtful, in words.
     cleaning_drops : pl.DataFrame
         ``reason, scope, count`` of the cleaning.
     arbitrage_free : bool
@@ -140,6 +146,8 @@ def build_report(
     parts = [judgement.reason]
     if skipped_expiries:
         parts.append(f"{len(skipped_expiries)} expiries without enough quotes")
+    if forward_notes:
+        parts.append(f"{len(forward_notes)} doubtful forwards")
     return FitReport(
         rmse_vol=float("inf") if whole.rmse is None else whole.rmse,
         median_error_vol=float("inf") if whole.median is None else whole.median,
@@ -156,6 +164,7 @@ def build_report(
         rejected=table[by_size[rejected[by_size]]],
         drops=pl.concat([cleaning_drops, pl.DataFrame(left_out, schema=cleaning_drops.schema, orient="row")]),
         skipped_expiries=skipped_expiries,
+        forward_notes=forward_notes,
         iterations=judgement.iterations,
         rounds=judgement.rounds,
         converged=judgement.converged,
