@@ -89,6 +89,124 @@ def test_fit_shows_tables_and_writes_a_page(cli, recording, tmp_path):
     assert "Certified free of butterfly and calendar arbitrage" in page.read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def small(recording, tmp_path_factory):
+    """One venue's last snapshot of four expiries: quick to fit and to draw."""
+    chain = pl.read_parquet(recording / "chains.parquet")
+    chain = chain.filter(pl.col("ts") == pl.col("ts").max(), pl.col("venue") == chain["venue"].min())
+    path = tmp_path_factory.mktemp("small") / "chains.parquet"
+    chain.filter(pl.col("expiry").is_in(chain["expiry"].unique().sort().head(4).implode())).write_parquet(
+        path
+    )
+    return path
+
+
+def test_fit_draws_a_picture_and_says_where(cli, small, tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "new" / "fit.png"
+    ran = cli("fit", small, "--model", "essvi", "--png", picture)
+    assert ran.code == 0
+    assert ran.out.endswith(f"wrote {picture}\n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    first = picture.read_bytes()
+    assert cli("fit", small, "--model", "essvi", "--png", picture, "--json").json
+    assert picture.read_bytes() == first
+
+
+def test_fit_draws_in_the_terminal_where_asked(cli, small):
+    plain = cli("fit", small, "--model", "essvi")
+    drawn = cli("fit", small, "--model", "essvi", "--draw")
+    assert "● at the money" not in plain.out  # a pipe is no terminal
+    assert drawn.out.startswith(plain.out)
+    assert drawn.out.count("BTC ") == plain.out.count("BTC ") + 4
+    assert "● at the money" in drawn.out
+    assert max(len(line) for line in drawn.out.splitlines()) <= 110
+    silent = cli("fit", small, "--model", "essvi", "--draw", "--json")
+    assert silent.json["model"] == "essvi"
+    assert "● at the money" in silent.err
+
+
+def test_fit_says_the_certificate_in_words(cli, small):
+    ran = cli("fit", small, "--json")
+    found = ran.json
+    assert found["certificate"]["in_words"].startswith("Certified free of butterfly and calendar arbitrage; ")
+    assert 0.0 < found["certificate"]["backbone_share"] <= 1.0
+    taus = [row["tau"] for row in found["slices"]]
+    # Forward vols put together again are the at-the-money variance of the last expiry.
+    steps = [t - before for before, t in zip([0.0, *taus], taus, strict=False)]
+    total = sum(row["forward_vol"] ** 2 * step for row, step in zip(found["slices"], steps, strict=True))
+    assert total == pytest.approx(found["slices"][-1]["atm_vol"] ** 2 * taus[-1], rel=1e-9)
+    assert all(row["forward_std_error"] > 0.0 for row in found["slices"])
+
+
+@pytest.mark.parametrize("option", ["--html", "--png"])
+def test_fit_names_a_place_that_cannot_be_written(cli, small, tmp_path, option):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "file").write_text("in the way")
+    ran = cli("fit", small, "--model", "essvi", option, tmp_path / "file" / "fit")
+    assert ran.code == 3
+    assert "choose another path" in ran.err
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_fit_without_matplotlib_is_told_before_the_work(cli, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    ran = cli("fit", small, "--png", tmp_path / "fit.png")
+    assert (ran.code, ran.out) == (3, "")
+    assert "pip install 'ivhedge[plot]'" in ran.err
+
+
+def test_fit_wants_two_files_for_two_outputs(cli, small, tmp_path):
+    pytest.importorskip("matplotlib")
+    ran = cli("fit", small, "--html", tmp_path / "a", "--png", tmp_path / "." / "a")
+    assert ran.code == 3
+    assert "name them apart" in ran.err
+
+
+def _near_money(chain, expiry, keep):
+    mine = chain.filter(pl.col("expiry") == expiry, pl.col("bid") > 0.0, pl.col("ask") > 0.0)
+    otm = mine.filter(pl.col("is_call") == (pl.col("strike") >= pl.col("index")))
+    kept = otm.sort((pl.col("strike") / pl.col("index")).log().abs(), "venue").head(keep)
+    return pl.concat([chain.filter(pl.col("expiry") != expiry), kept])
+
+
+THIN = {
+    "one expiry": lambda chain, expiries: chain.filter(pl.col("expiry") == expiries[2]),
+    "one quote": lambda chain, expiries: _near_money(chain, expiries[2], 1),
+    "only calls": lambda chain, expiries: chain.filter(pl.col("is_call")),
+    "every third bid no number": lambda chain, expiries: chain.with_columns(
+        bid=pl.when(pl.int_range(pl.len()) % 3 == 0).then(float("nan")).otherwise("bid")
+    ),
+}
+
+
+@pytest.mark.parametrize("model", ["flexible", "essvi"])
+@pytest.mark.parametrize("thin", THIN)
+def test_fit_draws_what_there_is(cli, small, tmp_path, thin, model):
+    pytest.importorskip("matplotlib")
+    path, page, picture = tmp_path / "chains.parquet", tmp_path / "fit.html", tmp_path / "fit.png"
+    chain = pl.read_parquet(small)
+    THIN[thin](chain, chain["expiry"].unique().sort()).write_parquet(path)
+    ran = cli("fit", path, "--model", model, "--html", page, "--png", picture, "--draw")
+    assert ran.code == 0, ran.err
+    assert "Certified" in ran.out
+    assert page.stat().st_size > 0
+    assert picture.stat().st_size > 0
+    if thin == "one quote":
+        note = "has no fit of its own: 1 two-sided quote," if model == "flexible" else "has no slice: too few"
+        assert note in " ".join(ran.out.split())
+
+
+@pytest.mark.parametrize("side", ["bid", "ask"])
+def test_fit_counts_why_nothing_can_be_fitted(cli, small, tmp_path, side):
+    path = tmp_path / "chains.parquet"
+    pl.read_parquet(small).with_columns(pl.lit(float("nan")).alias(side)).write_parquet(path)
+    ran = cli("fit", path, "--html", tmp_path / "fit.html")
+    assert (ran.code, ran.err.split(":")[0]) == (5, "CalibrationError")
+    assert f"non_finite ({side})" in ran.err
+    assert not (tmp_path / "fit.html").exists()
+
+
 def test_fit_json(cli, recording):
     found = cli("fit", recording, "--json").json
     assert found["underlying"] == "BTC"

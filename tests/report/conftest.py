@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from ivhedge.engine.result import ATTRIBUTION_TERMS, BacktestResult, PolicyResult
+from ivhedge.report import FitView
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 SPOTS = {"BTC": 92_000.0, "ETH": 3_150.0}
@@ -286,5 +287,67 @@ def make_result() -> ResultFactory:
             "seed": 7,
         }
         return BacktestResult(**(values | changes))  # type: ignore[arg-type]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def make_view(make_result) -> Callable[..., FitView]:
+    """Build the view of a fit of six expiries; some quotes are one-sided, one in each is rejected."""
+
+    def build(**changes: object) -> FitView:
+        made = make_result(2, underlyings=("BTC",))
+        smiles = made.smiles.with_columns(
+            rejected=pl.int_range(pl.len()) % 31 == 5, backbone_iv=pl.col("model_iv") - 0.01
+        )
+        expiries = smiles.group_by("expiry").agg(tenor_days=365.0 * pl.col("tau").first()).sort("tenor_days")
+        n = expiries.height
+        vols = pl.Series("atm_vol", np.linspace(0.5, 0.4, n))
+        values: dict[str, object] = {
+            "underlying": "BTC",
+            "ts_ns": made.end_ns,
+            "model": "flexible",
+            "verdict": "Certified free of butterfly and calendar arbitrage; proven; 0.01 % backbone's share.",
+            "certified": True,
+            "facts": (("quotes fitted", "180 in 6 expiries"), ("rmse, weighted", "0.41 vol points")),
+            "certificate": (("certificate", "valid"), ("steepest wing", "0.245 (Lee's bound: 2)")),
+            "notes": ("07 Mar 2026 has no fit of its own: 1 two-sided quote",),
+            "by_tenor": made.fit_by_tenor.with_columns(median_error_vol=pl.lit(0.003)),
+            "by_expiry": expiries.with_columns(
+                fit=pl.lit("flexible"),
+                n_quotes=pl.lit(30),
+                n_bounds=pl.lit(3),
+                n_rejected=pl.lit(1),
+                inside_bid_ask=pl.lit(0.98),
+                rmse_vol=pl.lit(0.004),
+            ),
+            "forwards": expiries.with_columns(
+                forward=pl.lit(92_100.0),
+                std_error=pl.lit(9.21),
+                method=pl.lit("parity"),
+                n_pairs=pl.lit(12),
+                n_venues=pl.lit(1),
+            ),
+            "worst": pl.DataFrame(
+                {
+                    "instrument_name": ["<script>X</script>"],
+                    "venue": ["deribit"],
+                    "bid_iv": [0.41],
+                    "ask_iv": [0.43],
+                    "fitted_iv": [0.45],
+                    "error_vol": [0.03],
+                }
+            ),
+            "drops": made.drops,
+            "smiles": smiles,
+            "term": expiries.with_columns(
+                vols,
+                (vols - 0.01).alias("forward_vol"),
+                underlying=pl.lit("BTC"),
+                risk_reversal_25=pl.lit(-0.05),
+                butterfly_25=pl.lit(0.012),
+            ),
+        }
+        return FitView(**(values | changes))  # type: ignore[arg-type]
 
     return build

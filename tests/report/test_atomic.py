@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ivhedge.core.errors import ConfigError
-from ivhedge.report.atomic import write_text
+from ivhedge.report.atomic import write_bytes, write_text
 
 
 def test_text_is_written_as_it_is_into_new_folders(tmp_path: Path) -> None:
@@ -13,6 +13,11 @@ def test_text_is_written_as_it_is_into_new_folders(tmp_path: Path) -> None:
     write_text(path, "ligne\r\nzwei\nσ−\n")
     assert path.read_bytes() == "ligne\r\nzwei\nσ−\n".encode()
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "x.png", b"\x89\r\n\x00")
+    assert (tmp_path / "x.png").read_bytes() == b"\x89\r\n\x00"
 
 
 def test_writing_again_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -51,8 +51,36 @@ def test_smile_tells_rich_from_cheap() -> None:
     assert strikes == {"rich": [90.0], "cheap": [100.0, 120.0]}
     assert [row[0] for row in _by_name(chart.option, "inside bid/ask")[0]["data"]] == [110.0, 130.0]
     assert [row[0] for row in _by_name(chart.option, "model")[0]["data"]] == [90, 100, 110, 120, 130, 140]
-    assert _by_name(chart.option, "rich")[1]["data"] == [[90.0, pytest.approx(6.0)]]
-    assert "40 % inside · 5 quotes" in chart.note
+    # Six vol points are six half-spreads here; the bar stops at the edge of the panel.
+    assert _by_name(chart.option, "rich")[1]["data"] == [[90.0, 4.0, pytest.approx(6.0), pytest.approx(6.0)]]
+    assert "33 % inside · 3 quotes + 2 one-sided" in chart.note
+    assert _by_name(chart.option, "rejected") == _by_name(chart.option, "backbone") == []
+
+
+def test_rejected_quotes_and_the_backbone_are_drawn_where_there_are_any() -> None:
+    rows = _smile([(90.0, 0.50, 0.52, 0.51, 0.45), (100.0, 0.44, 0.46, 0.45, 0.45)])
+    rows = rows.with_columns(rejected=pl.Series([True, False]), backbone_iv=pl.lit(0.4))
+    chart = charts.smile_chart(rows)
+    assert chart is not None
+    quotes, residuals = _by_name(chart.option, "rejected")
+    assert [(row[0], row[6]) for row in quotes["data"]] == [(90.0, 1)]
+    assert [row[0] for row in residuals["data"]] == [90.0]
+    assert _by_name(chart.option, "rich")[0]["data"] == []
+    assert _by_name(chart.option, "backbone")[0]["data"] == [[90.0, 0.4], [100.0, 0.4]]
+
+
+def test_the_term_chart_of_a_fit_has_a_step_per_expiry(make_view) -> None:
+    term = make_view().term
+    chart = charts.expiry_term(term)
+    assert chart is not None
+    assert len(_by_name(chart.option, "at the money")[0]["data"]) == term.height
+    steps = _by_name(chart.option, "forward")[0]["data"]
+    assert [vol for _, vol in steps[::2]] == [vol for _, vol in steps[1::2]] == term["forward_vol"].to_list()
+    skew = charts.expiry_skew(term)
+    assert skew is not None
+    assert len(_by_name(skew.option, "25Δ butterfly")[0]["data"]) == term.height
+    assert charts.expiry_term(term.clear()) is None
+    assert charts.expiry_skew(term.clear()) is None
 
 
 def test_a_lone_far_ask_does_not_squash_the_smile() -> None:

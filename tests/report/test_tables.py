@@ -17,9 +17,7 @@ def _printed(parts: list[RenderableType], width: int = 100) -> str:
 
 
 @pytest.fixture
-def view(make_result) -> FitView:
-    made = make_result(2, underlyings=("BTC",))
-    tenors = made.fit_by_tenor.with_columns(median_error_vol=pl.lit(0.003))
+def view(make_view) -> FitView:
     worst = pl.DataFrame(
         {
             "instrument_name": ["BTC-27MAR26-[red]100000[/]-C"],
@@ -31,17 +29,7 @@ def view(make_result) -> FitView:
         },
         schema_overrides={"ask_iv": pl.Float64},
     )
-    return FitView(
-        underlying="BTC",
-        ts_ns=made.end_ns,
-        facts=(("quotes fitted", "272"), ("certificate", "valid")),
-        certified=True,
-        by_tenor=tenors,
-        worst=worst,
-        drops=made.drops,
-        smiles=made.smiles,
-        term=made.term,
-    )
+    return make_view(worst=worst)
 
 
 def test_backtest_fits_a_hundred_columns(make_result) -> None:
@@ -63,6 +51,15 @@ def test_the_baseline_is_compared_with_nothing(make_result) -> None:
 
 def test_a_run_without_policies_says_so(make_result) -> None:
     assert "no policy was run" in _printed(backtest_tables(replace(make_result(3), policies=())))
+
+
+def test_fit_tables_start_with_the_verdict_and_have_a_row_per_expiry(view: FitView) -> None:
+    text = _printed(fit_tables(view))
+    assert text.startswith(view.verdict)
+    assert "• 07 Mar 2026 has no fit of its own" in text
+    for expiry in view.by_expiry["expiry"]:
+        assert sum(row.strip().startswith(f"{expiry:%d %b %Y}") for row in text.splitlines()) == 2
+    assert "92,100.00     1.0" in text  # the forward and its error in basis points
 
 
 def test_fit_tables_show_names_as_they_are(view: FitView) -> None:

@@ -2,11 +2,12 @@
 
 import polars as pl
 
-from ivhedge.core.units import format_ns
+from ivhedge.core.units import NS_PER_SECOND, format_ns, year_fraction
 from ivhedge.engine.desk import Desk
 from ivhedge.engine.diagnostics import smile_table, term_table
 from ivhedge.market import MarketSnapshot
 from ivhedge.report import FitView
+from ivhedge.report.fitwords import attention, certificate_rows, fit_kind, mix_of, quality_rows, verdict
 from ivhedge.risk import Exposures, SpotVolMatrix
 from ivhedge.surface import SurfaceFit
 
@@ -15,33 +16,48 @@ __all__ = ["fit_to_dict", "fit_view", "risk_to_dict"]
 
 def fit_view(snapshot: MarketSnapshot, fit: SurfaceFit) -> FitView:
     """Collect what there is to see of a fit."""
-    report, certificate = fit.report, fit.certificate
-    facts = (
-        ("quotes fitted", f"{report.n_quotes:,} in {report.n_expiries} expiries"),
-        ("rejected as outliers", f"{report.n_rejected:,}"),
-        ("inside bid and ask", f"{report.inside_bid_ask:.1%}"),
-        ("rmse, weighted", f"{100 * report.rmse_vol:.2f} vol points"),
-        ("median error", f"{100 * report.median_error_vol:.2f} vol points"),
-        ("iterations", f"{report.iterations}: {report.reason}"),
-        ("certificate", "valid" if certificate.valid else "NOT VALID"),
-        ("proven for all strikes and times", "yes" if certificate.proven else "no"),
-        (
-            "checked on",
-            f"{certificate.n_strikes:,} strikes × {certificate.n_expiries} expiries; smallest density factor "
-            f"{certificate.min_density:.4f}, steepest wing {certificate.max_wing_slope:.3f}",
-        ),
-    )
+    report = fit.report
     return FitView(
         underlying=snapshot.underlying,
         ts_ns=snapshot.ts_ns,
-        facts=facts,
-        certified=certificate.valid,
+        model=fit.model.value,
+        verdict=verdict(fit),
+        certified=fit.certificate.valid,
+        facts=quality_rows(fit),
+        certificate=certificate_rows(fit),
+        notes=attention(fit),
         by_tenor=report.by_tenor,
+        by_expiry=_by_expiry(snapshot, fit),
+        forwards=_forwards(snapshot, fit),
         worst=report.worst,
         drops=report.drops.filter(pl.col("count") > 0),
         smiles=smile_table(snapshot, fit),
-        term=term_table(snapshot, fit.surface),
+        term=term_table(snapshot, fit.surface, listed=True),
     )
+
+
+def _days(snapshot: MarketSnapshot) -> pl.Expr:
+    return ((pl.col("expiry").dt.epoch("ns") - snapshot.ts_ns) / (86_400 * NS_PER_SECOND)).alias("tenor_days")
+
+
+def _by_expiry(snapshot: MarketSnapshot, fit: SurfaceFit) -> pl.DataFrame:
+    kind = pl.Series(
+        "fit", [fit_kind(status) for status in fit.report.by_expiry["status"]], dtype=pl.String()
+    )
+    counts = ("n_quotes", "n_bounds", "n_rejected", "inside_bid_ask", "rmse_vol")
+    return fit.report.by_expiry.select("expiry", _days(snapshot), kind, *counts)
+
+
+def _forwards(snapshot: MarketSnapshot, fit: SurfaceFit) -> pl.DataFrame:
+    """Pooled forwards with their errors, and by how many venues and pairs each is known."""
+    curve = fit.forwards
+    sources = curve.table.group_by("expiry").agg(
+        pl.col("method").unique().sort().str.join(", "), pl.col("n_pairs").sum(), pl.len().alias("n_venues")
+    )
+    pooled = pl.DataFrame(
+        {"expiry": curve.expiry_ns, "forward": curve.forwards, "std_error": curve.std_errors}
+    ).with_columns(pl.from_epoch("expiry", "ns").dt.replace_time_zone("UTC"))
+    return pooled.join(sources, on="expiry", how="left").sort("expiry").with_columns(_days(snapshot))
 
 
 def fit_to_dict(snapshot: MarketSnapshot, fit: SurfaceFit) -> dict[str, object]:
@@ -53,7 +69,7 @@ def fit_to_dict(snapshot: MarketSnapshot, fit: SurfaceFit) -> dict[str, object]:
         "ts_ns": snapshot.ts_ns,
         "index": snapshot.index,
         "model": fit.model.value,
-        "slices": _slices(fit),
+        "slices": _slices(snapshot, fit),
         "report": {
             "n_quotes": report.n_quotes,
             "n_rejected": report.n_rejected,
@@ -69,10 +85,13 @@ def fit_to_dict(snapshot: MarketSnapshot, fit: SurfaceFit) -> dict[str, object]:
             "by_tenor": report.by_tenor.to_dicts(),
             "drops": report.drops.to_dicts(),
             "skipped_expiries": list(report.skipped_expiries),
+            "notes": list(attention(fit)),
         },
         "certificate": {
             "valid": certificate.valid,
             "proven": certificate.proven,
+            "backbone_share": mix_of(fit),
+            "in_words": verdict(fit),
             "min_density": certificate.min_density,
             "min_calendar": certificate.min_calendar,
             "max_wing_slope": certificate.max_wing_slope,
@@ -83,24 +102,28 @@ def fit_to_dict(snapshot: MarketSnapshot, fit: SurfaceFit) -> dict[str, object]:
     }
 
 
-def _slices(fit: SurfaceFit) -> list[dict[str, object]]:
-    """One entry per expiry: forward, at-the-money vol, quality, and the backbone's three numbers."""
-    base = fit.backbone
-    atm_vol = fit.surface.implied_vol(0.0, base.taus)
+def _slices(snapshot: MarketSnapshot, fit: SurfaceFit) -> list[dict[str, object]]:
+    """One entry per expiry: forward, vols, skew, quality, and the backbone's three numbers."""
+    term = term_table(snapshot, fit.surface, listed=True)
+    taus = year_fraction(snapshot.ts_ns, fit.surface.expiries)
+    theta, rho, psi = fit.backbone.slice_parameters(taus)
     quality = fit.report.by_expiry.drop("expiry", "tau").to_dicts()
-    own = {int(expiry): row for expiry, row in zip(fit.surface.expiries, quality, strict=True)}
+    error = dict(zip(fit.forwards.expiry_ns.tolist(), fit.forwards.std_errors.tolist(), strict=True))
+    forward = fit.surface.forward(taus)
+    vols = term.select("atm_vol", "forward_vol", "risk_reversal_25", "butterfly_25").to_dicts()
     return [
         {
             "expiry": format_ns(int(expiry)),
-            "tau": float(base.taus[i]),
-            "forward": float(base.forwards[i]),
-            "atm_vol": float(atm_vol[i]),
-            "theta": float(base.theta[i]),
-            "rho": float(base.rho[i]),
-            "psi": float(base.psi[i]),
-            **own.get(int(expiry), {}),
+            "tau": float(taus[i]),
+            "forward": float(forward[i]),
+            "forward_std_error": error.get(int(expiry)),
+            **vols[i],
+            "theta": float(theta[i]),
+            "rho": float(rho[i]),
+            "psi": float(psi[i]),
+            **quality[i],
         }
-        for i, expiry in enumerate(base.expiries)
+        for i, expiry in enumerate(fit.surface.expiries)
     ]
 
 

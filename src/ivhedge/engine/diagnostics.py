@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from ivhedge.core.units import DAYS_PER_YEAR
+from ivhedge.core.units import DAYS_PER_YEAR, year_fraction
 from ivhedge.engine.result import (
     DROPS_SCHEMA,
     FIT_BY_TENOR_SCHEMA,
@@ -17,7 +17,7 @@ from ivhedge.engine.result import (
 from ivhedge.market import MarketSnapshot, clean_chain, quote_vols
 from ivhedge.surface import SurfaceFit
 from ivhedge.surface.base import VolSurface
-from ivhedge.surface.quoting import smile_quotes
+from ivhedge.surface.quoting import smile_table as quoted_smiles
 
 __all__ = ["FitRecorder", "smile_table", "term_table"]
 
@@ -98,21 +98,49 @@ class FitRecorder:
         return pl.concat(tables) if tables else empty_table(SMILES_SCHEMA)
 
 
-def term_table(snapshot: MarketSnapshot, surface: VolSurface) -> pl.DataFrame:
-    """At-the-money vol, 25-delta risk reversal and butterfly at constant tenors, `TERM_SCHEMA`."""
-    longest = (surface.expiries[-1] - snapshot.ts_ns) / 86_400e9
-    days = np.array([d for d in _TENORS_DAYS if d <= longest] or [_TENORS_DAYS[0]])
-    quotes = smile_quotes(surface, days / DAYS_PER_YEAR)
-    return pl.DataFrame(
+def term_table(snapshot: MarketSnapshot, surface: VolSurface, *, listed: bool = False) -> pl.DataFrame:
+    """At-the-money vol, 25-delta risk reversal and butterfly by tenor, `TERM_SCHEMA`.
+
+    Parameters
+    ----------
+    snapshot : MarketSnapshot
+    surface : VolSurface
+    listed : bool
+        At the fitted expiries instead of constant tenors, with two more columns: ``expiry``, and
+        ``forward_vol``, the at-the-money vol from the expiry before (the first: from now) to this one, null
+        where total variance falls.
+
+    Returns
+    -------
+    pl.DataFrame
+        Decimals; null where the smile has no strike of that delta.
+    """
+    if listed:
+        taus = np.asarray(year_fraction(snapshot.ts_ns, surface.expiries))
+        days = taus * DAYS_PER_YEAR
+    else:
+        longest = (surface.expiries[-1] - snapshot.ts_ns) / 86_400e9
+        days = np.array([d for d in _TENORS_DAYS if d <= longest] or [_TENORS_DAYS[0]])
+        taus = days / DAYS_PER_YEAR
+    quotes = quoted_smiles(surface, taus, (0.25,))
+    table = pl.DataFrame(
         {
             "underlying": [snapshot.underlying] * days.size,
             "ts": [snapshot.ts_ns] * days.size,
             "tenor_days": days,
-            "atm_vol": quotes.atm_vol,
-            "risk_reversal_25": quotes.risk_reversal,
-            "butterfly_25": quotes.butterfly,
+            "atm_vol": quotes["atm_vol"],
+            "risk_reversal_25": quotes["risk_reversal"],
+            "butterfly_25": quotes["butterfly"],
         }
     ).with_columns(pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC"))
+    if not listed:
+        return table
+    rise = np.diff(surface.total_variance(0.0, taus), prepend=0.0) / np.diff(taus, prepend=0.0)
+    forward_vol = np.sqrt(np.where(rise >= 0.0, rise, np.nan))
+    return table.with_columns(
+        pl.Series("expiry", surface.expiries).cast(pl.Datetime("ns", "UTC")),
+        pl.Series("forward_vol", forward_vol).fill_nan(None),
+    )
 
 
 def smile_table(snapshot: MarketSnapshot, fit: SurfaceFit) -> pl.DataFrame:
@@ -121,15 +149,18 @@ def smile_table(snapshot: MarketSnapshot, fit: SurfaceFit) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        `SMILES_SCHEMA`; rows without any quote belong to the lines.
+        `SMILES_SCHEMA` and ``instrument_name``, ``rejected`` (the fit did not believe the quote) and
+        ``backbone_iv`` (null where the model is the backbone); rows without any quote belong to the lines.
     """
     cleaned = clean_chain(snapshot.chain).chain
     vols = quote_vols(cleaned, fit.forwards)
     fitted = np.isin(vols.expiry_ns, fit.surface.expiries) & vols.is_otm
-    seen = fitted & (np.isfinite(vols.bid_iv) | np.isfinite(vols.ask_iv))
+    seen = np.flatnonzero(fitted & (np.isfinite(vols.bid_iv) | np.isfinite(vols.ask_iv)))
+    doubted = set(fit.report.rejected.select("venue", "instrument_name").iter_rows())
+    names = [(vols.venue[row], vols.instrument_name[row]) for row in seen.tolist()]
     quotes = pl.DataFrame(
         {
-            "underlying": [snapshot.underlying] * int(seen.sum()),
+            "underlying": pl.Series([snapshot.underlying] * seen.size, dtype=pl.String()),
             "expiry": vols.expiry_ns[seen],
             "tau": vols.tau[seen],
             "strike": vols.strike[seen],
@@ -138,10 +169,12 @@ def smile_table(snapshot: MarketSnapshot, fit: SurfaceFit) -> pl.DataFrame:
             "ask_iv": vols.ask_iv[seen],
             "mid_iv": vols.mid_iv[seen],
             "model_iv": fit.surface.implied_vol(vols.log_moneyness[seen], vols.tau[seen]),
-            "venue": np.array(vols.venue, dtype=object)[seen].tolist(),
+            "venue": pl.Series([venue for venue, _ in names], dtype=pl.String()),
+            "instrument_name": pl.Series([name for _, name in names], dtype=pl.String()),
+            "rejected": pl.Series([name in doubted for name in names], dtype=pl.Boolean()),
         }
     )
-    lines = [_model_line(snapshot, fit.surface, int(expiry), quotes) for expiry in fit.surface.expiries]
+    lines = [_model_line(snapshot, fit, int(expiry), quotes) for expiry in fit.surface.expiries]
     table = pl.concat([quotes, *lines], how="diagonal")
     return table.with_columns(
         pl.from_epoch("expiry", "ns").dt.replace_time_zone("UTC"),
@@ -150,19 +183,23 @@ def smile_table(snapshot: MarketSnapshot, fit: SurfaceFit) -> pl.DataFrame:
 
 
 def _model_line(
-    snapshot: MarketSnapshot, surface: VolSurface, expiry_ns: int, quotes: pl.DataFrame
+    snapshot: MarketSnapshot, fit: SurfaceFit, expiry_ns: int, quotes: pl.DataFrame
 ) -> pl.DataFrame:
     own = quotes.filter(pl.col("expiry") == expiry_ns)["log_moneyness"].to_numpy()
     low, high = (float(own.min()), float(own.max())) if own.size else (-0.1, 0.1)
+    if low == high:  # one strike: draw the smile around it and the forward
+        low, high = min(low, 0.0) - 0.05, max(high, 0.0) + 0.05
     k = np.linspace(low, high, _MODEL_POINTS)
     tau = (expiry_ns - snapshot.ts_ns) / (DAYS_PER_YEAR * 86_400e9)
+    beneath = fit.backbone.implied_vol(k, tau) if fit.surface is not fit.backbone else np.full(k.size, np.nan)
     return pl.DataFrame(
         {
             "underlying": [snapshot.underlying] * k.size,
             "expiry": [expiry_ns] * k.size,
             "tau": [tau] * k.size,
-            "strike": float(surface.forward(tau)) * np.exp(k),
+            "strike": float(fit.surface.forward(tau)) * np.exp(k),
             "log_moneyness": k,
-            "model_iv": surface.implied_vol(k, tau),
+            "model_iv": fit.surface.implied_vol(k, tau),
+            "backbone_iv": beneath,
         }
-    )
+    ).with_columns(pl.col("backbone_iv").fill_nan(None))

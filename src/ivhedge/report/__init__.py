@@ -3,7 +3,9 @@
 What draws a page and what prints a table are loaded when they are used.
 """
 
-from ivhedge.report.fitpage import FitView, render_fit_html, write_fit_report
+from ivhedge.report.figures import fit_figure, require_matplotlib, write_fit_png
+from ivhedge.report.fitpage import render_fit_html, write_fit_report
+from ivhedge.report.fitview import FitView
 from ivhedge.report.html import render_html, write_report
 from ivhedge.report.saved import load_result, result_to_dict, save_result
 from ivhedge.report.tables import (
@@ -14,20 +16,25 @@ from ivhedge.report.tables import (
     plan_tables,
     spot_vol_table,
 )
+from ivhedge.report.terminal import FitDrawing
 
 __all__ = [
+    "FitDrawing",
     "FitView",
     "backtest_tables",
     "exposure_tables",
+    "fit_figure",
     "fit_tables",
     "frame_table",
     "load_result",
     "plan_tables",
     "render_fit_html",
     "render_html",
+    "require_matplotlib",
     "result_to_dict",
     "save_result",
     "spot_vol_table",
+    "write_fit_png",
     "write_fit_report",
     "write_report",
 ]

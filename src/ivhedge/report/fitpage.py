@@ -1,61 +1,35 @@
 """One fitted surface as a page: smiles with bid and ask, residuals, term structure, certificate."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from ivhedge.report import atomic, charts
 from ivhedge.report import format as fmt
+from ivhedge.report.fitrows import EXPIRY_HEADINGS, TERM_HEADINGS, expiry_rows, term_rows
+from ivhedge.report.fitview import FitView
 from ivhedge.report.markup import Markup, table, tag
 from ivhedge.report.page import Page, panel
 
-__all__ = ["FitView", "render_fit_html", "write_fit_report"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitView:
-    """What there is to see of a fit.
-
-    Parameters
-    ----------
-    underlying : str
-    ts_ns : int
-    facts : tuple of (name, value)
-        Quality and certificate in words, in the order to show.
-    certified : bool
-    by_tenor : pl.DataFrame
-        ``tenor, n_quotes, inside_bid_ask, rmse_vol, median_error_vol``.
-    worst : pl.DataFrame
-        Largest errors: ``instrument_name, venue, bid_iv, ask_iv, fitted_iv, error_vol``.
-    drops : pl.DataFrame
-        ``reason, count``.
-    smiles, term : pl.DataFrame
-        In `SMILES_SCHEMA` and `TERM_SCHEMA` of `ivhedge.engine.result`.
-    """
-
-    underlying: str
-    ts_ns: int
-    facts: tuple[tuple[str, str], ...]
-    certified: bool
-    by_tenor: pl.DataFrame
-    worst: pl.DataFrame
-    drops: pl.DataFrame
-    smiles: pl.DataFrame
-    term: pl.DataFrame
+__all__ = ["render_fit_html", "write_fit_report"]
 
 
 def render_fit_html(view: FitView) -> str:
     """Render a fit as one self-contained document."""
     page = Page(f"{view.underlying} surface · ivhedge")
-    facts = panel("Fit and certificate", "", table(["Measure", "Value"], view.facts, text_columns=(0, 1)))
     overview = [
-        facts,
-        panel("Fit by tenor", "", _tenors(view.by_tenor)),
-        page.chart(charts.term_structure(view.term, view.underlying)),
-        page.chart(charts.skew_chart(view.term, view.underlying)),
+        page.chart(charts.expiry_term(view.term)),
+        page.chart(charts.expiry_skew(view.term)),
+        panel("Certificate", "", _words(view.certificate)),
+        panel("Fit", "", _words(view.facts), tag("h3", "By tenor"), _tenors(view.by_tenor)),
     ]
     page.section("surface", "Surface", tag("div", *(part for part in overview if part), class_="grid"))
+    expiries = [
+        panel("Fit by expiry", "bounds = one-sided quotes; errors in vol points", _expiries(view.by_expiry)),
+        panel("Forwards and smile", "± = standard error; RR, BF = 25-delta, vol points", _forwards(view)),
+    ]
+    page.section("expiries", "Expiries", tag("div", *expiries, class_="grid"), _notes(view.notes))
     smiles = [page.chart(chart, width="third") for chart in charts.smile_charts(view.smiles)]
     page.section("smiles", "Smiles", *([tag("div", *smiles, class_="grid")] if smiles else []))
     quality = [
@@ -80,18 +54,29 @@ def write_fit_report(view: FitView, path: Path | str) -> Path:
 
 
 def _header(view: FitView) -> Markup:
-    tone, text = (
-        ("good", "Certified free of butterfly and calendar arbitrage.")
-        if view.certified
-        else ("bad", "NOT certified: this surface must not be used.")
-    )
     return tag(
         "header",
         tag("button", "light / dark", type="button", id="theme"),
         tag("h1", f"{view.underlying} volatility surface"),
-        tag("p", f"{fmt.when(view.ts_ns, seconds=True)} UTC", class_="sub"),
-        tag("ul", tag("li", text, class_=tone), class_="verdicts"),
+        tag("p", f"{fmt.when(view.ts_ns, seconds=True)} UTC · {view.model} model", class_="sub"),
+        tag("ul", tag("li", view.verdict, class_="good" if view.certified else "bad"), class_="verdicts"),
     )
+
+
+def _words(rows: Sequence[tuple[str, str]]) -> Markup:
+    return table(["Measure", "Value"], rows, text_columns=(0, 1), wrapped_columns=(1,))
+
+
+def _notes(notes: Sequence[str]) -> Markup:
+    return tag("ul", *(tag("li", note) for note in notes), class_="plain warn") if notes else Markup()
+
+
+def _expiries(by_expiry: pl.DataFrame) -> Markup:
+    return table(EXPIRY_HEADINGS, expiry_rows(by_expiry), text_columns=(0, 2))
+
+
+def _forwards(view: FitView) -> Markup:
+    return table(TERM_HEADINGS, term_rows(view), text_columns=(0, 3))
 
 
 def _tenors(by_tenor: pl.DataFrame) -> Markup:

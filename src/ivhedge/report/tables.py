@@ -10,7 +10,8 @@ from ivhedge.engine.figures import final_exposures, policy_figures, std_reductio
 from ivhedge.engine.result import BacktestResult, PolicyResult
 from ivhedge.hedge import HedgePlan
 from ivhedge.report import format as fmt
-from ivhedge.report.fitpage import FitView
+from ivhedge.report.fitrows import EXPIRY_HEADINGS, TERM_HEADINGS, expiry_rows, term_rows
+from ivhedge.report.fitview import FitView
 from ivhedge.report.verdict import verdicts
 from ivhedge.risk import Exposures, SpotVolMatrix
 
@@ -32,7 +33,12 @@ _WRAPPED = frozenset({"why", "", "instrument"})
 
 
 def _table(
-    title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1
+    title: str,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    text: int = 1,
+    texts: Sequence[int] | None = None,
 ) -> "RenderableType":
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
@@ -42,7 +48,7 @@ def _table(
     # Text objects: a name in square brackets is a name, not markup.
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
-        is_text = place < text or heading in _WRAPPED
+        is_text = (place < text if texts is None else place in texts) or heading in _WRAPPED
         shown.add_column(
             Text(heading), justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text
         )
@@ -205,7 +211,9 @@ def plan_tables(plan: HedgePlan) -> "list[RenderableType]":
 
 
 def fit_tables(view: FitView) -> "list[RenderableType]":
-    """Quality and certificate, fit by tenor, largest errors, quotes not fitted."""
+    """Certificate in words, quality, expiries, forwards, tenors, largest errors, quotes not fitted."""
+    from rich.text import Text
+
     tenors = [
         [
             row["tenor"],
@@ -227,12 +235,32 @@ def fit_tables(view: FitView) -> "list[RenderableType]":
         for row in view.worst.iter_rows(named=True)
     ]
     drops = [[reason, fmt.count(n)] for reason, n in view.drops.select("reason", "count").iter_rows()]
+    facts = [list(fact) for fact in (*view.facts, *view.certificate)]
     return [
-        _table("fit", ["measure", ""], [list(fact) for fact in view.facts], text=2),
+        Text(view.verdict, style="bold green" if view.certified else "bold red"),
+        _table("fit and certificate", ["measure", ""], facts, text=2),
+        _table(
+            "by expiry; bounds are one-sided quotes, rmse in vol points",
+            _lower(EXPIRY_HEADINGS),
+            expiry_rows(view.by_expiry),
+            texts=(0, 2),
+        ),
+        *(Text(f"• {note}") for note in view.notes),
+        _table(
+            "forwards and smile; 25-delta RR and BF in vol points",
+            _lower(TERM_HEADINGS),
+            term_rows(view),
+            texts=(0, 3),
+        ),
         _table("by tenor", ["tenor", "quotes", "inside bid/ask", "rmse pts", "median error pts"], tenors),
         _table("largest errors", ["instrument", "bid %", "ask %", "surface %", "error pts"], worst),
         _table("quotes not fitted", ["reason", "quotes"], drops),
     ]
+
+
+def _lower(headings: Sequence[str]) -> list[str]:
+    # Upper-case words are names: ATM, RR, BF.
+    return [heading if heading[:2].isupper() else heading[:1].lower() + heading[1:] for heading in headings]
 
 
 def frame_table(frame: pl.DataFrame, title: str) -> "RenderableType":

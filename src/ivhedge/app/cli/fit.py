@@ -20,6 +20,13 @@ def fit(
     html: Annotated[
         Path | None, typer.Option("--html", help="Write smiles, residuals and certificate here.")
     ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Draw all of it here; needs matplotlib: ivhedge[plot].")
+    ] = None,
+    draw: Annotated[
+        bool | None,
+        typer.Option("--draw/--no-draw", help="Draw in the terminal; default: where there is one."),
+    ] = None,
     model: Annotated[
         str, typer.Option("--model", help="flexible: inside bid and ask; essvi: the backbone alone.")
     ] = "flexible",
@@ -27,12 +34,16 @@ def fit(
 ) -> None:
     """Fit an arbitrage-free surface to one snapshot and show how good it is."""
     from ivhedge.app.views import fit_to_dict, fit_view
-    from ivhedge.report import fit_tables, write_fit_report
+    from ivhedge.report import FitDrawing, fit_tables, require_matplotlib, write_fit_png, write_fit_report
     from ivhedge.surface import FitSettings, SurfaceModel, fit_surface
 
     names = [known.value for known in SurfaceModel]
     if model not in names:
         raise ConfigError(f"expected --model to be one of {', '.join(names)}, found {model!r}")
+    if png is not None:
+        require_matplotlib()
+        if html is not None and png.resolve() == html.resolve():
+            raise ConfigError(f"expected two files, found --html and --png both {png}; name them apart")
     snapshot = load_snapshot(chains, underlying, at)
     settings = FitSettings(model=SurfaceModel(model))
     fitted = fit_surface(snapshot.chain, futures=snapshot.futures, settings=settings)
@@ -44,9 +55,14 @@ def fit(
         say(screen, f"{snapshot.underlying} at {format_ns(snapshot.ts_ns)} UTC")
         for table in fit_tables(view):
             screen.print(table)
+    if draw or (draw is None and not as_json and screen.is_terminal):
+        screen.print(FitDrawing(view=view))
     if html is not None:
         write_fit_report(view, html)
         say(screen, f"wrote {html}")
+    if png is not None:
+        write_fit_png(view, png)
+        say(screen, f"wrote {png}")
     try:
         fitted.certificate.require()
     except ArbitrageError as exc:

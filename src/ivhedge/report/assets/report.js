@@ -5,14 +5,14 @@
     series4: "#c38bff", series5: "#ff7fa8", series6: "#9bd14f", series7: "#5fd3ee",
     delta: "#5aa9ff", gamma: "#2fd0b5", theta: "#f6b13d", vega: "#c38bff", vanna: "#ff7fa8",
     volga: "#9bd14f", funding: "#5fd3ee", fees: "#e5534b", slippage: "#b8702f", residual: "#6b7786",
-    inside: "#7d8a9a", rich: "#ff6b6b", cheap: "#35c28e", model: "#f6b13d", gain: "#1f7a58", loss: "#9c3434",
+    inside: "#7d8a9a", rich: "#ff6b6b", cheap: "#35c28e", rejected: "#c38bff", model: "#f6b13d", backbone: "#5fd3ee", gain: "#1f7a58", loss: "#9c3434",
   };
   const LIGHT = {
     series0: "#6b7786", series1: "#1b6fc9", series2: "#0d8f7a", series3: "#c47a00",
     series4: "#7b3fc4", series5: "#c43767", series6: "#5b8a10", series7: "#0f86a3",
     delta: "#1b6fc9", gamma: "#0d8f7a", theta: "#d08a00", vega: "#7b3fc4", vanna: "#d0487a",
     volga: "#6b9a1a", funding: "#1592b0", fees: "#c62f2f", slippage: "#8a4f17", residual: "#98a2ae",
-    inside: "#8a96a3", rich: "#c62f2f", cheap: "#0b8a5c", model: "#c47a00", gain: "#7fcfae", loss: "#ef9a9a",
+    inside: "#8a96a3", rich: "#c62f2f", cheap: "#0b8a5c", rejected: "#7b3fc4", model: "#c47a00", backbone: "#0f86a3", gain: "#7fcfae", loss: "#ef9a9a",
   };
   const PAGE_COLORS = ["bg", "panel", "panel2", "grid", "axis", "text", "muted"];
   let printing = false;
@@ -59,7 +59,29 @@
       const [x, low] = at(bid);
       parts.push({ type: "line", shape: { x1: x, y1: low, x2: x, y2: at(ask)[1] }, style: stroke });
     }
-    if (known(mid)) {
+    // One side only: an arrow from it to where the other may be.
+    if (known(bid) !== known(ask)) {
+      const [x, y] = at(known(bid) ? bid : ask);
+      const up = known(bid) ? -1 : 1;
+      parts.push({ type: "line", shape: { x1: x, y1: y, x2: x, y2: y + 8 * up }, style: stroke });
+      parts.push({
+        type: "polygon",
+        shape: { points: [[x - 3, y + 7 * up], [x + 3, y + 7 * up], [x, y + 12 * up]] },
+        style: { fill: ink },
+      });
+    }
+    if (api.value(6) === 1) {
+      const values = [mid, bid, ask].filter(known);
+      const [x, seen] = at(values[0]);
+      // A rejected quote off the axis is marked at its edge.
+      const box = params.coordSys;
+      const y = Math.min(Math.max(seen, box.y + 5), box.y + box.height - 5);
+      for (const side of [-1, 1])
+        parts.push({
+          type: "line", shape: { x1: x - 4, y1: y - 4 * side, x2: x + 4, y2: y + 4 * side },
+          style: { ...stroke, lineWidth: 1.8 },
+        });
+    } else if (known(mid)) {
       const [x, y] = at(mid);
       parts.push({ type: "circle", shape: { cx: x, cy: y, r: 2.3 }, style: { fill: ink } });
     }
@@ -86,6 +108,7 @@
     volpct: (v) => trim(100 * v, 1) + "%",
     points: (v) => trim(v, 2),
     points1: (v) => fixed(last(v), 2) + " pts",
+    days: (v) => trim(v, v < 1 ? 1 : 0),
     strike: (v) => (Math.abs(v) >= 10000 ? trim(v / 1000, 1) + "k" : trim(v, 2)),
     day,
     heatTip_usd: (p) => `P&amp;L ${fixed(p.value[2], 0)} USD`,
@@ -97,7 +120,8 @@
       return `<b>${trim(strike, 2)}</b> ${escaped(venue === null ? "" : venue)}<br>bid ${vol(bid)} · ask ${vol(ask)}` +
         `<br>mid ${vol(mid)} · model ${vol(model)}<br>${escaped(p.seriesName)}`;
     },
-    residualTip: (p) => `<b>${trim(p.value[0], 2)}</b><br>mid − model ${fixed(p.value[1], 2)} pts<br>${escaped(p.seriesName)}`,
+    residualTip: (p) => `<b>${trim(p.value[0], 2)}</b><br>mid − model ${fixed(p.value[2], 2)} half-spreads, ` +
+      `${fixed(p.value[3], 2)} pts<br>${escaped(p.seriesName)}`,
     bidAskBar,
     residualBar,
   };

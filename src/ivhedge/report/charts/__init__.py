@@ -12,6 +12,7 @@ from ivhedge.report.charts.risk import exposure_chart, spot_vol_heatmap, stage_t
 from ivhedge.report.charts.smile import smile_chart, smile_charts
 from ivhedge.report.charts.style import Chart, Option
 from ivhedge.report.charts.surface import atm_history, fit_quality, skew_chart, tenor_fit, term_structure
+from ivhedge.report.charts.term import expiry_skew, expiry_term
 
 __all__ = [
     "Chart",
@@ -21,6 +22,8 @@ __all__ = [
     "attribution_totals",
     "cost_breakdown",
     "drawdown_chart",
+    "expiry_skew",
+    "expiry_term",
     "exposure_chart",
     "fit_quality",
     "pnl_coin_chart",
