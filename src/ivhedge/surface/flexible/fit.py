@@ -66,7 +66,9 @@ def fit_flexible(
     begin = beginning(quotes, work, start)
     judgement = judge(quotes, work, able, settings, begin.states)
     stage = Stage(penalty=settings.penalty, smoothness=settings.smoothness)
-    program = assemble_program(quotes, work, judgement.trust * judgement.used, judgement.noise, stage)
+    # Those believed are believed in full: trust below 1 would let the price leave a band for smoothness.
+    believed = judgement.used.astype(np.float64)
+    program = assemble_program(quotes, work, believed, judgement.noise, stage)
     search = CalendarSearch(basis, work.scale, slices, settings.mix)
     search.recall(begin.cuts)
     first = begin.states[-1] if begin.near else judgement.solutions[-1].state()

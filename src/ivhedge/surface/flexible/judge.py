@@ -9,7 +9,7 @@ from ivhedge.pricing import implied_vol
 from ivhedge.surface.essvi import essvi_total_variance
 from ivhedge.surface.flexible._assembly import Stage, Workspace, assemble_program
 from ivhedge.surface.flexible.program import Solution, State, no_cuts, solve
-from ivhedge.surface.flexible.quotes import FlexibleQuotes, noise_level, residuals, trust_in
+from ivhedge.surface.flexible.quotes import FlexibleQuotes, local_reference, noise_level, residuals, trust_in
 from ivhedge.surface.flexible.result import FlexibleSettings
 
 __all__ = ["Judgement", "backbone_vols", "fitted_prices", "fitted_vols", "judge", "owner_of"]
@@ -40,7 +40,7 @@ def judge(
     longer trusted, do not. Each solve begins at its own of the `starts`, the last of which is repeated.
     """
     n, m = work.scale.shape
-    trust, used, noise = _judged(quotes, backbone_vols(quotes, work.slices), coherent=True)
+    trust, used, noise = _judged(quotes, backbone_vols(quotes, work.slices), first=True)
     solutions: list[Solution] = []
     for number in range(settings.judge_rounds):
         smoothness = settings.judge_smoothness / settings.judge_release**number
@@ -49,20 +49,24 @@ def judge(
         start = starts[number] if number < len(starts) else solutions[-1].state()
         solutions.append(solve(program, no_cuts(n, m), start, softer=0, tolerance=TOLERANCE))
         vol = fitted_vols(quotes, work, np.maximum(solutions[-1].x, 0.0), settings.mix)
-        trust, used, _ = _judged(quotes, vol, coherent=number == 0, noisy=False)
+        trust, used, _ = _judged(quotes, vol, first=False)
     return Judgement(trust=trust, used=used & able, noise=noise, solutions=tuple(solutions))
 
 
 def _judged(
-    quotes: FlexibleQuotes, vol: FloatArray, *, coherent: bool, noisy: bool = True
+    quotes: FlexibleQuotes, vol: FloatArray, *, first: bool
 ) -> tuple[FloatArray, BoolArray, FloatArray]:
-    """Trust in the quotes and which to believe, given a reference, and the noise of the mids per expiry."""
+    """Trust in the quotes and which to believe, given a reference, and the noise of the mids per expiry.
+
+    The first reference is moved to where most mids lie.
+    """
     trust, used, noise = np.ones(vol.size), np.ones(vol.size, dtype=np.bool_), np.ones(quotes.taus.size)
     for e in range(quotes.taus.size):
         rows = quotes.rows(e)
-        distance, half = residuals(quotes, rows, vol[rows])
-        trust[rows], used[rows] = trust_in(distance, half, coherent=coherent)
-        if noisy:
+        reference = local_reference(quotes, rows, vol[rows]) if first else vol[rows]
+        distance, half = residuals(quotes, rows, reference)
+        trust[rows], used[rows] = trust_in(distance, half, reference)
+        if first:
             pulled = used[rows] & np.isfinite(quotes.mid_vol[rows])
             noise[e] = noise_level(distance[pulled], half[pulled])
     return trust, used, noise

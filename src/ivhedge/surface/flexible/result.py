@@ -56,8 +56,8 @@ class FlexibleSettings:
     penalty: float = 20.0
     smoothness: float = 3.0
     judge_penalty: float = 1.0
-    judge_smoothness: float = 300.0
-    judge_rounds: int = 2
+    judge_smoothness: float = 100.0
+    judge_rounds: int = 3
     judge_release: float = 10.0
     tail: float = 1e-4
     mix: float = 1e-4
