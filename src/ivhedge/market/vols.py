@@ -12,7 +12,7 @@ from ivhedge.core.types import BoolArray, FloatArray, IntArray, StatusArray
 from ivhedge.core.units import NS_PER_SECOND, year_fraction
 from ivhedge.market.arrays import floats, nanoseconds
 from ivhedge.market.depth import depth_factor
-from ivhedge.market.forwards import ForwardCurve
+from ivhedge.market.forwards import ForwardCurve, ForwardStatus
 from ivhedge.market.moment import single_moment
 from ivhedge.market.ticks import tick_sizes
 from ivhedge.pricing import IvStatus, implied_vol
@@ -32,6 +32,10 @@ class QuoteStatus(IntEnum):
     ASK_ONLY = 4
     ONE_TICK = 5
     TWO_SIDED = 6
+
+
+EXCLUDED_ERRORS = 5.0
+"""Standard errors from the venue's forward beyond which a row's own outside the band is refused."""
 
 
 def _no_floats() -> FloatArray:
@@ -76,7 +80,8 @@ class QuoteVols:
     venue, instrument_name : tuple of str
     expiry_ns : IntArray
     strike, tau, forward, log_moneyness : FloatArray
-        `forward` is the row's own where it has one, else the venue's of that expiry, else the pooled one.
+        `forward` is the row's own where it has one that the curve did not refuse, else the venue's of
+        that expiry, else the pooled one.
     is_call : BoolArray
     bid_iv, ask_iv, mid_iv : FloatArray
         Decimals, NaN exactly where the status is not ``OK``; `mid_iv` belongs to the mid price of a
@@ -236,11 +241,19 @@ def quote_vols(
 
 
 def _row_forwards(chain: pl.DataFrame, forwards: ForwardCurve) -> FloatArray:
+    """The row's own forward unless the curve refused it, else the venue's of that expiry, else the pooled."""
+    known = forwards.table.select("venue", "expiry", "forward", "std_error", "band_low", "band_high")
+    refused = forwards.status.filter(pl.col("status") == ForwardStatus.CONTRADICTS_PARITY.value)
+    known = known.join(refused.select("venue", "expiry", refused=True), on=["venue", "expiry"], how="left")
+    listed = chain.select("venue", "expiry").join(known, on=["venue", "expiry"], how="left")
+    venue, low, high = (floats(listed[name]) for name in ("forward", "band_low", "band_high"))
     own = floats(chain["forward"])
+    # The status may be about a future; a row beside the band by less than the error bar is stamped apart.
+    far = np.abs(own - venue) > EXCLUDED_ERRORS * floats(listed["std_error"])
+    far &= listed["refused"].fill_null(value=False).to_numpy() & ((own < low) | (own > high))
+    own = np.where(far, np.nan, own)
     if np.isfinite(own).all():
         return own
-    known = forwards.table.select("venue", "expiry", "forward")
-    venue = floats(chain.select("venue", "expiry").join(known, on=["venue", "expiry"], how="left")["forward"])
     stamps = nanoseconds(chain["expiry"])
     at = np.minimum(np.searchsorted(forwards.expiry_ns, stamps), forwards.expiry_ns.size - 1)
     pooled = np.where(forwards.expiry_ns[at] == stamps, forwards.forwards[at], np.nan)
