@@ -11,7 +11,7 @@ from ivhedge.surface.flexible._assembly import Stage, Workspace, assemble_progra
 from ivhedge.surface.flexible._warm import beginning
 from ivhedge.surface.flexible.basis import kernel_basis, projected_weights
 from ivhedge.surface.flexible.calendar import CalendarSearch
-from ivhedge.surface.flexible.judge import backbone_vols, fitted_prices, fitted_vols, judge
+from ivhedge.surface.flexible.judge import backbone_vols, judge, owner_of
 from ivhedge.surface.flexible.program import Program, Solution, State, objective, solve
 from ivhedge.surface.flexible.proof import FlexibleProof, least_mix, prove
 from ivhedge.surface.flexible.quotes import FlexibleQuotes
@@ -22,8 +22,13 @@ __all__ = ["fit_flexible"]
 
 SOFTER = (0, 2, 1)
 """Softer rounds of the solver in the solves with ever more cuts."""
+WIDE = 3.0
+WIDE_SHARES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+"""Deviation of the law that restores the order in the far wings, over that at the money, and its shares."""
 MOST_MIX = 0.05
 """A proof that needs a larger share of the backbone is not worth what it costs in fit."""
+EDGE = 1e-9
+"""Vol within which a fitted vol on bid or ask counts as inside: rounding of the inversion."""
 CUT_TOLERANCE = 1e-4
 """Of the rise of cuts, over the later price; they ask for more than that."""
 
@@ -72,25 +77,26 @@ def fit_flexible(
     search = CalendarSearch(basis, work.scale, slices, settings.mix)
     search.recall(begin.cuts)
     first = begin.states[-1] if begin.near else judgement.solutions[-1].state()
-    solution, iterations, mix = _solve_with_cuts(program, search, work, first, begin.near, settings)
+    solution, iterations = _solve_with_cuts(program, search, work, first, begin.near, settings)
     weight = _law(work, solution.x)
     if not _is_law(work, weight):
         return _backbone_only(quotes, work, backbone)
-    surface, proof = _proven(work, quotes, weight, mix, backbone)
-    x = weight / work.scale
+    surface, proof, wide = _proven(work, quotes, weight, backbone, settings.mix)
+    fitted = surface.implied_vol(quotes.log_moneyness, quotes.taus[owner_of(quotes)])
     solved = (*judgement.solutions, solution)
     return FlexibleFit(
         surface=surface,
         status=status,
         mix=surface.mix,
         used=judgement.used,
-        inside=_inside(quotes, work, x, surface.mix),
-        fitted_vol=fitted_vols(quotes, work, x, surface.mix),
+        inside=~((fitted < quotes.bid_vol - EDGE) | (fitted > quotes.ask_vol + EDGE)),
+        fitted_vol=fitted,
         noise=judgement.noise,
         iterations=tuple(int(s.steps.sum()) for s in judgement.solutions) + iterations,
         active_cuts=_active(solution, search.cuts().offsets),
         converged=bool(solution.solved.all()),
         proof=proof,
+        wide=wide,
         objective=objective(program, np.maximum(solution.x, 0.0)),
         memory=FitMemory(
             expiries=quotes.expiries,
@@ -108,8 +114,8 @@ def _solve_with_cuts(
     start: State,
     near: bool,
     settings: FlexibleSettings,
-) -> tuple[Solution, tuple[int, ...], float]:
-    """Solve, look for strikes where prices fall, add cuts there, and again; then the mix that is needed."""
+) -> tuple[Solution, tuple[int, ...]]:
+    """Solve, look for strikes where prices fall, add cuts there, and again."""
     iterations = []
     state = State(x=start.x, multipliers=start.multipliers, cut_multipliers=search.multipliers())
     for number in range(settings.max_cut_rounds):
@@ -128,7 +134,7 @@ def _solve_with_cuts(
         if number == settings.max_cut_rounds - 1 or not search.ask(rise, lowest):
             break
         state = solution.state(search.multipliers())
-    return solution, tuple(iterations), search.needed_mix(lowest)
+    return solution, tuple(iterations)
 
 
 def _law(work: Workspace, x: FloatArray) -> FloatArray:
@@ -188,22 +194,22 @@ def _able(quotes: FlexibleQuotes, settings: FlexibleSettings) -> tuple[BoolArray
     return able, tuple(status)
 
 
-def _inside(quotes: FlexibleQuotes, work: Workspace, x: FloatArray, mix: float) -> BoolArray:
-    price = fitted_prices(quotes, work, x, mix)
-    # The bands of the program are those of the price without the least share of the backbone.
-    return np.asarray((price >= work.bid - 1e-6) & (price <= work.ask + 1e-6))
-
-
 def _active(solution: Solution, offsets: IntArray) -> IntArray:
     binding = np.concatenate(([0], np.cumsum(solution.cut_multipliers > 1e-3)))
     return np.diff(binding[offsets]).astype(np.int64)
 
 
 def _proven(
-    work: Workspace, quotes: FlexibleQuotes, weight: FloatArray, mix: float, backbone: EssviSurface
-) -> tuple[FlexibleSurface, FlexibleProof]:
-    """Build the surface, with more of the backbone where the proof asks for it."""
-    surface = FlexibleSurface(
+    work: Workspace, quotes: FlexibleQuotes, weight: FloatArray, backbone: EssviSurface, mix: float
+) -> tuple[FlexibleSurface, FlexibleProof, float]:
+    """Build the surface, with as much of a wide law in it as the proof asks for.
+
+    Far from the quotes prices of neighbouring expiries may touch within the solver's tolerance. A law of
+    three times the deviation at the money is far dearer there than the quoted one, and its price rises
+    steeply in time: a very small share restores the order. The backbone, whose wings may rise alike, would
+    not.
+    """
+    bare = FlexibleSurface(
         weight=weight,
         mean=work.basis.mean,
         width=work.basis.width,
@@ -212,12 +218,27 @@ def _proven(
         expiries=quotes.expiries,
         taus=quotes.taus,
     )
-    proof = prove(surface)
-    if proof.proven:
-        return surface, proof
-    needed = least_mix(surface) * (1.0 + 1e-9)
+    proof = first = prove(bare)
+    for share in WIDE_SHARES:
+        if proof.proven:
+            return bare, proof, 0.0
+        surface = _with_wide_law(bare, work.basis.deviation, share)
+        proof = prove(surface)
+        if proof.proven:
+            return surface, proof, share
+    needed = least_mix(bare) * (1.0 + 1e-9)
     # Expiries that touch may need all of the backbone for a proof; the dense check decides about those.
     if needed <= MOST_MIX:
-        raised = replace(surface, mix=needed)
-        return raised, prove(raised)
-    return surface, proof
+        raised = replace(bare, mix=needed)
+        return raised, prove(raised), 0.0
+    return bare, first, 0.0
+
+
+def _with_wide_law(surface: FlexibleSurface, deviation: FloatArray, share: float) -> FlexibleSurface:
+    one = np.ones((deviation.size, 1))
+    return replace(
+        surface,
+        weight=np.hstack((surface.weight * (1.0 - share), share * one)),
+        mean=np.hstack((surface.mean, one)),
+        width=np.hstack((surface.width, WIDE * deviation[:, None])),
+    )

@@ -121,6 +121,8 @@ class FlexibleFit:
         Whether the last solve reached its tolerance.
     proof : FlexibleProof
         Whether no strike and no time has arbitrage, and where not proven.
+    wide : float
+        Share of a law of three times the deviation at the money, where the proof asked for it; mostly 0.
     objective : float
         Value of the program that was solved; NaN where none was.
     memory : FitMemory or None
@@ -138,5 +140,6 @@ class FlexibleFit:
     active_cuts: IntArray
     converged: bool
     proof: FlexibleProof
+    wide: float = 0.0
     objective: float = float("nan")
     memory: FitMemory | None = field(default=None, repr=False)
