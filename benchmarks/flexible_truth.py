@@ -53,7 +53,7 @@ def bands(truth: TruthQuotes, tick: float) -> tuple[FlexibleQuotes, BoolArray]:
         log_moneyness=truth.log_moneyness[some],
         bid_vol=truth.bid_vol[some],
         ask_vol=truth.ask_vol[some],
-        mid_vol=np.where(pulled, truth.mid_vol, np.nan)[some],
+        mid_vol=np.where(pulled, 0.5 * (truth.bid_vol + truth.ask_vol), np.nan)[some],
         offsets=np.concatenate(([0], np.cumsum(counts))),
         expiries=(taus * YEAR_NS).astype(np.int64) + TS_NS,
         taus=taus,

@@ -167,7 +167,7 @@ def smile_table(snapshot: MarketSnapshot, fit: SurfaceFit) -> pl.DataFrame:
             "log_moneyness": vols.log_moneyness[seen],
             "bid_iv": vols.bid_iv[seen],
             "ask_iv": vols.ask_iv[seen],
-            "mid_iv": vols.mid_iv[seen],
+            "mid_iv": vols.centre_iv[seen],
             "model_iv": fit.surface.implied_vol(vols.log_moneyness[seen], vols.tau[seen]),
             "venue": pl.Series([venue for venue, _ in names], dtype=pl.String()),
             "instrument_name": pl.Series([name for _, name in names], dtype=pl.String()),

@@ -23,7 +23,7 @@ EDGE = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """Quality of a fit; vols and errors are decimals, errors are surface minus mid.
+    """Quality of a fit; vols are decimals, errors are surface minus the mean of bid and ask vol.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def build_report(
     """
     rows, fitted, rejected = judgement.rows, judgement.fitted_vol, judgement.rejected
     bid, ask, two_sided = quotes.bid_iv[rows], quotes.ask_iv[rows], quotes.is_two_sided[rows]
-    error = fitted - quotes.mid_iv[rows]
+    error = fitted - quotes.centre_iv[rows]
     # A missing side bounds nothing.
     held = ~((fitted < bid - EDGE) | (fitted > ask + EDGE))
     table = pl.DataFrame(
@@ -125,7 +125,7 @@ def build_report(
             "log_moneyness": quotes.log_moneyness[rows],
             "bid_iv": bid,
             "ask_iv": ask,
-            "mid_iv": quotes.mid_iv[rows],
+            "mid_iv": quotes.centre_iv[rows],
             "fitted_iv": fitted,
             "error_vol": error,
             "robust_weight": judgement.robust_weight,

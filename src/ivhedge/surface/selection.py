@@ -141,7 +141,7 @@ def select_quotes(quotes: QuoteVols, rules: SelectionRules) -> QuoteSelection:
     bound_rows = _bound_rows(quotes, rows, offsets, expiries) if rules.use_bounds else rows[:0]
     packed = PackedQuotes(
         log_moneyness=quotes.log_moneyness[rows],
-        vol=quotes.mid_iv[rows],
+        vol=quotes.centre_iv[rows],
         weight=_weights(quotes, rows, offsets, rules),
         offsets=offsets,
         taus=year_fraction(quotes.ts_ns, expiries),

@@ -120,7 +120,7 @@ class VolQuotes:
             log_moneyness=quotes.log_moneyness[rows],
             bid_vol=quotes.bid_iv[rows],
             ask_vol=quotes.ask_iv[rows],
-            mid_vol=quotes.mid_iv[rows],
+            mid_vol=quotes.centre_iv[rows],
             offsets=selection.packed.offsets,
             taus=selection.packed.taus,
         )
