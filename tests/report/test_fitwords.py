@@ -5,19 +5,20 @@ import polars as pl
 import pytest
 
 from ivhedge.report.fitwords import attention, certificate_rows, fit_kind, mix_of, verdict
-from ivhedge.surface import ArbitrageCertificate, Violation
+from ivhedge.surface import ArbitrageCertificate, FitSettings, Violation
 from ivhedge.surface.flexible import SliceStatus
 
 EXPIRY = datetime(2026, 3, 27, 8, tzinfo=UTC)
 
 
-def fit(*, mix=None, status="fitted", quotes=40, forwards=(), **certificate):
+def fit(*, mix=None, wide=0.0, status="fitted", quotes=40, forwards=(), **certificate):
     found = {"valid": True, "proven": True, "violations": ()} | certificate
     return SimpleNamespace(
         certificate=ArbitrageCertificate(
             min_density=0.1, min_calendar=1e-6, max_wing_slope=0.3, n_strikes=2521, n_expiries=71, **found
         ),
-        flexible=None if mix is None else SimpleNamespace(mix=mix),
+        flexible=None if mix is None else SimpleNamespace(mix=mix, wide=wide),
+        settings=FitSettings(),
         surface=SimpleNamespace(expiries=[1_774_598_400_000_000_000]),
         forwards=SimpleNamespace(
             status=pl.DataFrame(
@@ -38,7 +39,7 @@ def fit(*, mix=None, status="fitted", quotes=40, forwards=(), **certificate):
     [
         (None, "the backbone alone"),
         (1e-4, "0.01 % of every price is the backbone's, the least share"),
-        (0.25, "25.0 % of every price is the backbone's, raised until the certificate held"),
+        (0.25, "25.0 % of every price is the backbone's, raised until the proof held"),
         (1.0, "100 %: the surface is the backbone"),
     ],
 )
@@ -49,6 +50,10 @@ def test_the_verdict_says_how_much_is_the_backbone(mix, words):
     )
     assert mix_of(made) == (1.0 if mix is None else mix)
     assert ("share of the backbone" in dict(certificate_rows(made))) == (mix is not None)
+
+
+def test_the_verdict_names_a_wide_law():
+    assert "1e-06 a wide law's" in verdict(fit(mix=1e-4, wide=1e-6))
 
 
 def test_checked_is_not_called_proven():

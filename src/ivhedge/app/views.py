@@ -1,5 +1,6 @@
 """What the commands show of a fit and of a book, as views and as JSON."""
 
+import numpy as np
 import polars as pl
 
 from ivhedge.core.units import NS_PER_SECOND, format_ns, year_fraction
@@ -110,6 +111,8 @@ def _slices(snapshot: MarketSnapshot, fit: SurfaceFit) -> list[dict[str, object]
     quality = fit.report.by_expiry.drop("expiry", "tau").to_dicts()
     error = dict(zip(fit.forwards.expiry_ns.tolist(), fit.forwards.std_errors.tolist(), strict=True))
     forward = fit.surface.forward(taus)
+    n = fit.surface.expiries.size
+    atm_error = [None] * n if fit.flexible is None else fit.vol_error(np.zeros(n), np.arange(n)).tolist()
     vols = term.select("atm_vol", "forward_vol", "risk_reversal_25", "butterfly_25").to_dicts()
     return [
         {
@@ -118,6 +121,7 @@ def _slices(snapshot: MarketSnapshot, fit: SurfaceFit) -> list[dict[str, object]
             "forward": float(forward[i]),
             "forward_std_error": error.get(int(expiry)),
             **vols[i],
+            "atm_vol_error": atm_error[i],
             "theta": float(theta[i]),
             "rho": float(rho[i]),
             "psi": float(psi[i]),

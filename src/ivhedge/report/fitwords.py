@@ -3,7 +3,7 @@
 from ivhedge.core.units import format_ns
 from ivhedge.market.forwards import ForwardStatus
 from ivhedge.report import format as fmt
-from ivhedge.surface import ArbitrageCertificate, FlexibleSettings, SurfaceFit
+from ivhedge.surface import ArbitrageCertificate, SurfaceFit
 from ivhedge.surface.flexible import SliceStatus
 
 __all__ = ["attention", "certificate_rows", "fit_kind", "mix_of", "quality_rows", "verdict"]
@@ -80,7 +80,7 @@ def certificate_rows(fit: SurfaceFit) -> tuple[tuple[str, str], ...]:
 
 def attention(fit: SurfaceFit) -> tuple[str, ...]:
     """Say which expiries have no fit of their own or no slice, and which forwards are in doubt."""
-    least = FlexibleSettings().min_quotes
+    least = fit.settings.flexible.min_quotes
     lines = []
     for expiry, status, quotes in fit.report.by_expiry.select("expiry", "status", "n_quotes").iter_rows():
         if fit_kind(status) != "backbone":
@@ -119,13 +119,16 @@ def _proof(fit: SurfaceFit) -> str:
 def _mix(fit: SurfaceFit) -> str:
     if fit.flexible is None:
         return "the backbone alone"
-    mix, least = fit.flexible.mix, FlexibleSettings().mix
+    mix, least = fit.flexible.mix, fit.settings.flexible.mix
     share = fmt.percent(mix, 2 if mix < 0.1 else 1)
     if mix >= 1.0:
         return "100 %: the surface is the backbone"
     if mix > least:
-        return f"{share} of every price is the backbone's, raised until the certificate held"
-    return f"{share} of every price is the backbone's, the least share"
+        return f"{share} of every price is the backbone's, raised until the proof held"
+    words = f"{share} of every price is the backbone's, the least share"
+    if fit.flexible.wide > 0.0:
+        words += f"; {fit.flexible.wide:.0e} a wide law's, which orders the far wings"
+    return words
 
 
 def _worst(certificate: ArbitrageCertificate) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ivhedge.core.errors import CalibrationError, ConfigError
-from ivhedge.core.types import FloatArray
+from ivhedge.core.types import ArrayLike, FloatArray
 from ivhedge.core.units import format_ns
 from ivhedge.market import (
     CHAIN_SCHEMA,
@@ -31,8 +31,10 @@ from ivhedge.surface.clock import VarianceClock
 from ivhedge.surface.essvi import EssviSurface
 from ivhedge.surface.flexible import (
     FlexibleFit,
+    FlexibleQuotes,
     FlexibleSettings,
     FlexibleSurface,
+    error_bars,
     fit_flexible,
     flexible_quotes,
 )
@@ -94,6 +96,9 @@ class SurfaceFit:
         The forwards used, with error bars per venue and expiry.
     flexible : FlexibleFit, optional
         How the flexible layer came about.
+    bands : FlexibleQuotes, optional
+        What it was fitted to.
+    settings : FitSettings
     """
 
     surface: EssviSurface | FlexibleSurface
@@ -102,6 +107,28 @@ class SurfaceFit:
     certificate: ArbitrageCertificate
     forwards: ForwardCurve
     flexible: FlexibleFit | None = None
+    bands: FlexibleQuotes | None = None
+    settings: FitSettings = field(default_factory=FitSettings)
+
+    def vol_error(self, log_moneyness: ArrayLike, expiry: ArrayLike) -> FloatArray:
+        """Standard deviation of the fitted vol, decimal; see `flexible.error_bars`.
+
+        Parameters
+        ----------
+        log_moneyness : array_like, shape (p,)
+        expiry : array_like of int, shape (p,)
+            Position in ``surface.expiries``.
+
+        Raises
+        ------
+        ConfigError
+            If the model is not flexible: the backbone has no error bars.
+        """
+        if self.flexible is None or self.bands is None:
+            raise ConfigError("expected a fit of the flexible model; the backbone has no error bars")
+        return error_bars(
+            self.bands, self.flexible, self.settings.flexible, log_moneyness=log_moneyness, expiry=expiry
+        )
 
     @property
     def model(self) -> SurfaceModel:
@@ -191,7 +218,7 @@ def fit_surface(
     backbone = _surface(quotes, selection, calibration.params, curve, _index(cleaned.chain), clock)
     surface: EssviSurface | FlexibleSurface = backbone
     judgement = judged_by_essvi(selection, calibration, backbone)
-    flexible = None
+    flexible = bands = None
     if settings.model is SurfaceModel.FLEXIBLE:
         bands = flexible_quotes(quotes, settings.selection)
         earlier = start.flexible if isinstance(start, SurfaceFit) else None
@@ -214,6 +241,8 @@ def fit_surface(
         certificate=certificate,
         forwards=curve,
         flexible=flexible,
+        bands=bands,
+        settings=settings,
     )
 
 

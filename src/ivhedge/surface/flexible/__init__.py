@@ -1,6 +1,7 @@
 """The flexible layer: kernel mixtures fitted to bands, all expiries in one convex program."""
 
 from ivhedge.surface.flexible.basis import BasisSettings
+from ivhedge.surface.flexible.error_bars import error_bars
 from ivhedge.surface.flexible.fit import fit_flexible
 from ivhedge.surface.flexible.proof import FlexibleProof, WingArgument, least_mix, prove
 from ivhedge.surface.flexible.quotes import FlexibleQuotes, flexible_quotes
@@ -16,6 +17,7 @@ __all__ = [
     "FlexibleSurface",
     "SliceStatus",
     "WingArgument",
+    "error_bars",
     "fit_flexible",
     "flexible_quotes",
     "least_mix",

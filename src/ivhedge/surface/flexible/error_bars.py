@@ -76,22 +76,25 @@ def error_bars(
     surface = fit.surface
     slices = np.column_stack(surface.backbone.slice_parameters(quotes.taus))
     deviation = np.sqrt(slices[:, 0])
-    z = np.log(surface.mean[0]) / deviation[0]
-    basis = Basis(z=z, deviation=deviation, mean=surface.mean, width=surface.width)
-    if np.ptp(surface.mean, axis=1).min() == 0.0:
+    # A wide law that was added for the proof is not fitted.
+    m = surface.mean.shape[1] - (fit.wide > 0.0)
+    mean, weight = surface.mean[:, :m], surface.weight[:, :m]
+    if np.ptp(mean, axis=1).min() == 0.0:
         return np.full(k.shape, np.inf)
+    z = np.log(mean[0]) / deviation[0]
+    basis = Basis(z=z, deviation=deviation, mean=mean, width=surface.width[:, :m])
     heavy = np.gradient(z) / (1.0 + np.abs(z)) ** 2
     scale = projected_weights(basis, *slices.T) + settings.tail * z.size * heavy / heavy.sum()
     out = np.full(k.shape, np.inf)
     for e in range(quotes.taus.size):
         at = np.flatnonzero(owner == e)
-        information = _information(quotes, fit, e, scale[e])
+        information = _information(quotes, fit, basis, e, scale[e])
         if at.size == 0 or information is None:
             continue
         precision = information + settings.smoothness * _roughness(z.size) + HOLD * np.eye(z.size)
-        covariance = _covariance(precision, scale[e], surface.mean[e], surface.weight[e])
-        rows = _prices(fit, e, k[at]) * scale[e]
-        own = rows @ (surface.weight[e] / scale[e])
+        covariance = _covariance(precision, scale[e], mean[e], weight[e])
+        rows = _prices(basis, e, k[at]) * scale[e]
+        own = rows @ (weight[e] / scale[e])
         variance = np.einsum("pm,mn,pn->p", rows, covariance, rows) * (1.0 - surface.mix) ** 2
         sd = _in_vol(fit, k[at], float(quotes.taus[e]), own, variance)
         out[at] = sd * _misfit(quotes, fit, e)
@@ -116,14 +119,16 @@ def _points(
     return k, owner.astype(np.int64)
 
 
-def _prices(fit: FlexibleFit, e: int, k: FloatArray) -> FloatArray:
+def _prices(basis: Basis, e: int, k: FloatArray) -> FloatArray:
     """Out-of-the-money prices of the kernels of one expiry, forward 1, shape (k, m)."""
     strike, is_call = np.exp(k)[:, None], (k >= 0.0)[:, None]
-    price: FloatArray = black76_price(fit.surface.mean[e], strike, 1.0, fit.surface.width[e], is_call)
+    price: FloatArray = black76_price(basis.mean[e], strike, 1.0, basis.width[e], is_call)
     return price
 
 
-def _information(quotes: FlexibleQuotes, fit: FlexibleFit, e: int, scale: FloatArray) -> FloatArray | None:
+def _information(
+    quotes: FlexibleQuotes, fit: FlexibleFit, basis: Basis, e: int, scale: FloatArray
+) -> FloatArray | None:
     """What the believed quotes of one expiry say about its weights, None where there is none."""
     rows = quotes.rows(e)
     used: BoolArray = fit.used[rows] & np.isfinite(quotes.bid_vol[rows]) & np.isfinite(quotes.ask_vol[rows])
@@ -134,8 +139,8 @@ def _information(quotes: FlexibleQuotes, fit: FlexibleFit, e: int, scale: FloatA
         black76_price(1.0, np.exp(k), tau, side[rows][used], k >= 0.0)
         for side in (quotes.bid_vol, quotes.ask_vol)
     )
-    half = np.maximum(0.5 * (ask - bid), SMALLEST_HALF_SPREAD * np.median(fit.surface.width[e]))
-    a = _prices(fit, e, k) * scale / half[:, None]
+    half = np.maximum(0.5 * (ask - bid), SMALLEST_HALF_SPREAD * np.median(basis.width[e]))
+    a = _prices(basis, e, k) * scale / half[:, None]
     pulled = np.isfinite(quotes.mid_vol[rows][used])
     weight = np.where(pulled, fit.noise[e] ** -2.0, BAND_PRECISION)
     return np.asarray(a.T @ (a * weight[:, None]))
