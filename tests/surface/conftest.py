@@ -1,7 +1,7 @@
 """Small generators of quotes with a known truth: eSSVI, Heston and Bates smiles, and whole chains."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -183,3 +183,19 @@ def chain_of() -> Callable[..., pl.DataFrame]:
         return table.select(pl.col(name).cast(kind) for name, kind in CHAIN_SCHEMA.items())
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small(truth_surface: EssviSurface) -> EssviSurface:
+    """Three expiries close to each other: twenty days, and two and five days more."""
+    taus = np.array([20.0, 22.0, 25.0]) / 365.0
+    theta, rho, psi = truth_surface.slice_parameters(taus)
+    return replace(
+        truth_surface,
+        expiries=truth_surface.ts_ns + np.array([20, 22, 25]) * NS_PER_DAY,
+        taus=taus,
+        theta=theta,
+        rho=rho,
+        psi=psi,
+        forwards=truth_surface.forward(taus),
+    )

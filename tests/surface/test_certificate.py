@@ -167,6 +167,65 @@ def test_svi_slices_that_cross_fail() -> None:
     assert "calendar" in {violation.kind for violation in certificate.violations}
 
 
+def ssvi(theta: FloatArray, phi: FloatArray, rho: float, k: FloatArray) -> FloatArray:
+    """Surface SVI: Gatheral, Jacquier (2014), definition 4.1."""
+    z = phi * k
+    return np.asarray(0.5 * theta * (1.0 + rho * z + np.sqrt((z + rho) ** 2 + 1.0 - rho * rho)))
+
+
+def power_law(exponent: float, eta: float, rho: float) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    """Surface SVI with theta = 0.04·tau and phi = eta/theta**exponent."""
+    return lambda k, tau: ssvi(0.04 * tau, eta / (0.04 * tau) ** exponent, rho, k)
+
+
+LITERATURE = {
+    # Theorem 4.1: theta·phi may not fall in theta, nor may it grow faster than theta·(1 + √(1 - rho²))/rho².
+    "Gatheral-Jacquier 4.1, wings that flatten": (power_law(1.3, 0.05, -0.3), (0.25, 1.0), "calendar"),
+    "Gatheral-Jacquier 4.1, wings that grow too fast": (
+        lambda k, tau: ssvi(0.04 * tau, 3.0 * tau**6, -0.95, k), (1.0, 1.5), "calendar",
+    ),
+    # Theorem 4.2: theta·phi²·(1 + |rho|) <= 4 and theta·phi·(1 + |rho|) < 4.
+    "Gatheral-Jacquier 4.2, curvature": (power_law(0.5, 3.5, -0.5), (0.25, 1.0), "butterfly"),
+    "Gatheral-Jacquier 4.2, slope": (
+        lambda k, tau: ssvi(4.0 * tau, 0.9 + 0.0 * tau, -0.5, k), (1.0,), "wing_slope",
+    ),
+    # Raw slices of equal sign of slope whose quartic has two roots, section 3.2.
+    "Gatheral-Jacquier, crossed slices": (
+        lambda k, tau: np.where(
+            tau <= 1.0,
+            tau * raw_svi(k, 0.02, 0.12, 0.0, -0.4, 0.15),
+            (2.0 - np.minimum(tau, 2.0)) * raw_svi(k, 0.02, 0.12, 0.0, -0.4, 0.15)
+            + (np.minimum(tau, 2.0) - 1.0) * raw_svi(k, 0.035, 0.09, 0.05, -0.4, 0.15),
+        ),
+        (1.0, 2.0), "calendar",
+    ),
+    # Roper (2010), theorem 2.9: Durrleman's condition, rise in time, and the limit of d1 at large strikes.
+    "Roper IV3, Durrleman": (
+        lambda k, tau: tau * (0.04 + 0.03 * np.sin(6.0 * k) * np.exp(-k * k)), (1.0,), "butterfly",
+    ),
+    "Roper IV4, monotone in time": (
+        lambda k, tau: 0.04 * tau + 0.02 * np.exp(-8.0 * tau) * np.tanh(k) ** 2, (0.1, 0.4), "calendar",
+    ),
+    "Roper IV5, large moneyness": (
+        lambda k, tau: tau * (0.04 + 2.4 * (np.sqrt(k * k + 1.0) - 1.0)), (1.0,), "wing_slope",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LITERATURE)
+def test_conditions_of_the_literature_refuse(name: str) -> None:
+    formula, taus, kind = LITERATURE[name]
+    certificate = certify(FormulaSurface(formula, taus=taus))
+    assert not certificate.valid
+    assert not certificate.proven
+    assert kind in {violation.kind for violation in certificate.violations}
+
+
+def test_ssvi_inside_the_conditions_of_the_literature_passes() -> None:
+    # Gatheral, Jacquier (2014), remark 4.4: eta·(1 + |rho|) <= 2 with the exponent 1/2.
+    assert certify(FormulaSurface(power_law(0.5, 1.3, -0.5), taus=(0.25, 1.0))).valid
+
+
 def test_wing_steeper_than_two_fails() -> None:
     steep = certify(FormulaSurface(lambda k, tau: tau * raw_svi(k, 0.04, 1.3, 0.0, 0.7, 0.1)))
     assert not steep.valid

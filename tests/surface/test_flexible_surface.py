@@ -184,11 +184,51 @@ def test_dense_check_equals_the_surface(apart: EssviSurface) -> None:
     surface = flexible(replace(apart, clock=WEEK))
     taus = np.unique(np.concatenate((surface.taus, [1e-3, 0.015, 0.06, 0.2, 0.6])))
     near, far = np.linspace(-10.0, 10.0, 21), np.geomspace(10.0, 1000.0, 7)[1:]
-    groups = dense_smiles(surface, taus, near, far)
-    assert [group[0].size for group in groups] == [2, 3, 3, 3, 2]
+    groups = list(dense_smiles(surface, taus, near, far))
+    assert [group[0].size for group in groups] == [3, 3, 3, 2, 2]
+    assert np.unique(np.concatenate([group[0] for group in groups])).size == taus.size
     for times, k, smiles in groups:
         assert (np.diff(k) >= 0.0).all()
         for row, tau in enumerate(times):
             wanted = np.stack(surface.derivatives(k, tau))
             np.testing.assert_allclose(smiles[0, row], wanted[0], rtol=1e-11)
             np.testing.assert_allclose(smiles[1:, row], wanted[1:], rtol=1e-6, atol=1e-7)
+
+
+def test_groups_that_fail_are_read_on_all_strikes(apart: EssviSurface) -> None:
+    from ivhedge.surface.flexible._proof_dense import THIN, dense_smiles
+
+    near, far = np.linspace(-10.0, 10.0, 2001), np.geomspace(10.0, 1000.0, 61)[1:]
+    good = flexible(apart)
+    taus = good.taus
+    sizes = [k.size for _, k, _ in dense_smiles(good, taus, near, far)]
+    assert sizes[:3] == [-(-2521 // THIN) + (2520 % THIN > 0)] * 3
+    # Laws of the middle pair in the wrong order.
+    order = [0, 2, 1, 3]
+    crossed = replace(good, **{n: getattr(good, n)[order] for n in ("weight", "mean", "width")})
+    groups = list(dense_smiles(crossed, taus, near, far))
+    assert groups[1][1].size == 2521
+    assert np.diff(groups[1][2][0], axis=0).min() < 0.0
+
+
+def test_dense_check_sees_a_butterfly_of_the_backbone(apart: EssviSurface) -> None:
+    # psi² (1 + |rho|) far above 4 theta: a negative density at the second expiry only.
+    psi = apart.psi.copy()
+    psi[1] = 8.0 * np.sqrt(apart.theta[1])
+    surface = replace(flexible(apart), backbone=replace(apart, psi=psi), mix=0.999)
+    certificate = certify(surface)
+    found = {v.expiry_ns for v in certificate.violations if v.kind == "butterfly"}
+    assert not certificate.proven
+    assert any(abs(ns - int(apart.expiries[1])) < 10_000 for ns in found)
+    assert certificate.min_density < 0.0
+
+
+def test_a_price_that_is_no_number_is_reported(apart: EssviSurface) -> None:
+    surface = flexible(apart)
+    slices = surface._slices.copy()
+    slices[2] = np.nan
+    object.__setattr__(surface, "_slices", slices)
+    certificate = certify(surface)
+    assert not certificate.valid
+    assert not certificate.proven
+    assert "not_finite" in {violation.kind for violation in certificate.violations}

@@ -12,8 +12,10 @@ five-point stencils whose arms reach the neighbouring strikes, so that a kink be
 that offers closed-form `derivatives` is judged by these as well. Only an `EssviSurface` and a
 `FlexibleSurface` are taken at their word. Of the former the derivatives are exact, and the parameters tell
 the wing slopes, which may not fall in time, and whether the sufficient conditions for all strikes and all
-times hold. Of the latter prices have derivatives that are sums of positive terms, times between expiries are
-mixed on the strikes of both, and `flexible.proof.prove` speaks for all strikes and all times.
+times hold. Of the latter `flexible.proof.prove` speaks for all strikes and all times, and the grid is checked
+in prices, whose derivatives are sums of positive terms: the density at every expiry, the rise to the next one,
+and with them the mixtures of the two at times between. Smiles are read on every sixteenth strike, or on all
+of them from one expiry to the next where a price fails; after the last expiry on every fourth.
 
 A number that is not finite is a violation, and so are a forward that is not positive and an implied vol that
 does not belong to the total variance.
@@ -31,7 +33,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from ivhedge.core.errors import ArbitrageError, ConfigError, DataError
-from ivhedge.core.types import ArrayLike, FloatArray
+from ivhedge.core.types import ArrayLike, BoolArray, FloatArray
 from ivhedge.core.units import NS_PER_YEAR, year_fraction
 from ivhedge.pricing.jit import jit_available
 from ivhedge.surface._kernels import dense_checks
@@ -46,6 +48,7 @@ __all__ = ["ArbitrageCertificate", "DifferentiableSurface", "Violation", "certif
 SLOPE_LIMIT = 2.0
 FAR_SD = 1000.0
 FAR_STRIKES = 60
+VOL_STRIKES = 25
 EXACT_TOLERANCE = 1e-10
 NUMERIC_TOLERANCE = 1e-6
 PRICED_TOLERANCE = 1e-11
@@ -101,9 +104,9 @@ class ArbitrageCertificate:
         A proof holds as well, by the conditions of eSSVI or by `flexible.proof.prove`: no arbitrage for all
         strikes and all times, not only on the grid. False for surfaces without such a test.
     min_density : float
-        Smallest density factor g(k).
+        Smallest density factor g(k), of a `FlexibleSurface` on the strikes read as smiles.
     min_calendar : float
-        Smallest rise of total variance from one time to the next at equal log-moneyness.
+        Smallest rise of total variance from one time to the next at equal log-moneyness, on the same strikes.
     max_wing_slope : float
         Largest |dw/dk| at the ends; below 2.
     n_strikes, n_expiries : int
@@ -200,10 +203,10 @@ def certify(
     grid = np.concatenate((-far[::-1], near, far))
     if type(surface) is FlexibleSurface:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            found, lowest, rise, max_slope, size = _flexible_checks(surface, taus, near, far)
-        return _certificate(
-            found, not found and prove(surface).proven, lowest, rise, max_slope, size, int(taus.size)
-        )
+            proven = prove(surface).proven
+            found, lowest, rise, max_slope = _flexible_checks(surface, taus, near, far)
+        size, count = int(grid.size), int(taus.size)
+        return _certificate(found, proven and not found, lowest, rise, max_slope, size, count)
     deviations = np.sqrt(np.asarray(surface.total_variance(0.0, taus)))
     if not (np.isfinite(deviations) & (deviations > 0.0)).all():
         raise DataError("expected positive at-the-money total variance at every expiry of the surface")
@@ -211,7 +214,8 @@ def certify(
     # What is not finite is found and reported, not warned about.
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         w, rise, densities = _checks(surface, k, taus, grid)
-        found = _inconsistent(surface, k, taus, w)
+        some = np.s_[:, :: max(1, k.shape[1] // VOL_STRIKES)]
+        found = _not_finite(surface, k, taus, w) + _inconsistent(surface, k[some], taus, w[some])
         max_slope, wing = _wings(surface, taus, k, w)
     for values, tolerance in densities:
         found += _breaches(surface, "butterfly", taus, k, values, tolerance)
@@ -248,24 +252,29 @@ def _certificate(
 
 def _flexible_checks(
     surface: "FlexibleSurface", taus: FloatArray, near: FloatArray, far: FloatArray
-) -> tuple[list[Violation], float, FloatArray, float, int]:
-    """Violations, least density factor, rises, steepest wing and strikes per time of a flexible surface."""
+) -> tuple[list[Violation], float, FloatArray, float]:
+    """Violations, least density factor, rises and steepest wing of a flexible surface."""
     from ivhedge.surface.flexible._proof_dense import dense_smiles
 
     found: list[Violation] = []
-    lowest, rises, steepest, size = np.inf, [np.empty(0)], 0.0, 0
+    lowest, rises, steepest = np.inf, [np.empty(0)], 0.0
+    vols: list[tuple[FloatArray, FloatArray, FloatArray]] = []
     for times, strikes, (w, slope, curvature) in dense_smiles(surface, taus, near, far):
         k = np.broadcast_to(strikes, w.shape)
         density, rise = density_factor(strikes, w, slope, curvature), np.diff(w, axis=0)
         found += _breaches(surface, "butterfly", times, k, density, EXACT_TOLERANCE)
         found += _breaches(surface, "calendar", times[1:], k[1:], rise, PRICED_TOLERANCE * w[1:])
-        found += _inconsistent(surface, k, times, w)
+        found += _not_finite(surface, k, times, w)
+        # The same number of strikes of every time: implied vols in one go.
+        some = np.linspace(0, strikes.size - 1, VOL_STRIKES).astype(np.int64)
+        vols.append((k[:, some], times, w[:, some]))
         wing, more = _wings(surface, times, k, w)
         found += more
         lowest = float(np.minimum(lowest, np.min(density)))
         rises.append(rise.ravel())
-        steepest, size = float(np.maximum(steepest, wing)), strikes.size
-    return found, lowest, np.concatenate(rises), steepest, size
+        steepest = float(np.maximum(steepest, wing))
+    found += _inconsistent(surface, *(np.concatenate(each) for each in zip(*vols, strict=True)))
+    return found, lowest, np.concatenate(rises), steepest
 
 
 def _times(surface: VolSurface, n_between: int) -> FloatArray:
@@ -371,27 +380,33 @@ def _breaches(
 
 
 def _inconsistent(surface: VolSurface, k: FloatArray, taus: FloatArray, w: FloatArray) -> list[Violation]:
-    """Variances that are not finite, vols that do not belong to them, forwards that are no prices."""
-    some = np.s_[:, :: max(1, k.shape[1] // 25)]
-    vol = np.asarray(surface.implied_vol(k[some], taus[:, None]))
-    implied = np.isclose(vol * vol * taus[:, None], w[some], rtol=1e-9, atol=0.0)
+    """Vols that do not belong to the variances, forwards that are no prices."""
+    vol = np.asarray(surface.implied_vol(k, taus[:, None]))
+    implied = np.isclose(vol * vol * taus[:, None], w, rtol=1e-9, atol=0.0)
     forward = np.asarray(surface.forward(taus))
-    bad = {
-        "not_finite": ~(np.isfinite(w) & (w > 0.0)),
-        "implied_vol": ~implied & np.isfinite(w[some]),
-        "forward": ~(np.isfinite(forward) & (forward > 0.0))[:, None],
-    }
-    at = {"not_finite": k, "implied_vol": k[some], "forward": np.zeros((taus.size, 1))}
+    lost = ~(np.isfinite(forward) & (forward > 0.0))[:, None]
+    return _marked(surface, "implied_vol", taus, k, ~implied & np.isfinite(w)) + _marked(
+        surface, "forward", taus, np.zeros(lost.shape), lost
+    )
+
+
+def _not_finite(surface: VolSurface, k: FloatArray, taus: FloatArray, w: FloatArray) -> list[Violation]:
+    return _marked(surface, "not_finite", taus, k, ~(np.isfinite(w) & (w > 0.0)))
+
+
+def _marked(
+    surface: VolSurface, kind: str, taus: FloatArray, k: FloatArray, where: BoolArray
+) -> list[Violation]:
+    """One violation a time, at the first of the strikes marked."""
     return [
         _violation(
             surface,
             kind,
             float(taus[row]),
-            float(at[kind][row, int(np.argmax(where[row]))]),
+            float(k[row, int(np.argmax(where[row]))]),
             -float("inf"),
             int(where[row].sum()),
         )
-        for kind, where in bad.items()
         for row in np.flatnonzero(where.any(axis=1))
     ]
 

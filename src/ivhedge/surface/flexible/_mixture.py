@@ -15,15 +15,25 @@ from ivhedge.pricing._elementary import erfcx_parts, exp_negative, normal_cdf
 from ivhedge.pricing.jit import INNER, njit, prefer_full_vectors
 from ivhedge.pricing.straight import absolute, select, straight
 
-__all__ = ["backbone_parts", "blend", "kernel_parts", "smile_from_parts", "total_vols"]
+__all__ = [
+    "atm_prices",
+    "backbone_parts",
+    "blend",
+    "kernel_parts",
+    "smile_from_parts",
+    "stable_variance",
+    "total_vols",
+]
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 SQRT_HALF = math.sqrt(0.5)
 SQRT_HALF_PI = math.sqrt(0.5 * math.pi)
 OTM_LIMIT = 0.8
 """Components in the money by more than this many deviations are priced by the normal distribution itself."""
-NEGLIGIBLE = 46.0
-"""Kernels below exp(-46) of the largest are left out: 1e-18 of the sum, a hundred of them together."""
+NEGLIGIBLE = 41.0
+"""Kernels below exp(-41) of the largest are left out: 1e-16 of the sum, a hundred of them together."""
+LANES = 8
+"""Kernels are summed in whole vectors of so many."""
 CONTRACT = {"contract"}
 SUMS = {"contract", "reassoc"}
 """Sums of positive terms may be taken in any order."""
@@ -107,21 +117,21 @@ def kernel_parts(
     weight of zero has the logarithm -inf.
     """
     m = log_weight.shape[1]
-    level, wide, inverse = np.empty(m), np.empty(m), np.empty(m)
-    held = -1
-    weight, asset = np.exp(log_weight), np.exp(log_weight + centre)
+    # Room for whole vectors: kernels without weight, which add nothing.
+    room = -(-m // LANES) * LANES
+    logs, centres, widths = np.full(room, -np.inf), np.zeros(room), np.ones(room)
+    level, inverse, weight, asset = np.empty(m), np.ones(room), np.zeros(room), np.zeros(room)
+    held, held_extra = -1, 0.0
     for i in range(k.size):
-        e = row[i]
-        log_weights, centres, widths = log_weight[e], centre[e], width[e]
-        if extra[i] > 0.0:
+        if row[i] != held or extra[i] != held_extra:
+            held, held_extra = row[i], extra[i]
             for j in range(m):
-                wide[j] = math.sqrt(widths[j] * widths[j] + extra[i])
-            widths = wide
-        if e != held or extra[i] > 0.0:
-            held = e if extra[i] <= 0.0 else -1
-            for j in range(m):
+                logs[j], centres[j], widths[j] = log_weight[held, j], centre[held, j], width[held, j]
+                if held_extra > 0.0:
+                    widths[j] = math.sqrt(widths[j] * widths[j] + held_extra)
                 inverse[j] = 1.0 / widths[j]
-        _levels(k[i], log_weights, centres, widths, inverse, level)
+                weight[j], asset[j] = math.exp(logs[j]), math.exp(logs[j] + centres[j])
+        _levels(k[i], logs[:m], centres[:m], widths[:m], inverse[:m], level)
         top = -np.inf
         for j in range(m):
             top = max(top, level[j])
@@ -133,10 +143,13 @@ def kernel_parts(
             low += 1
         while level[high - 1] < top - NEGLIGIBLE:
             high -= 1
+        high = low + -(-(high - low) // LANES) * LANES
+        low = max(low - max(high - room, 0), 0)
+        high = min(high, room)
         strike, unit = math.exp(min(k[i], 700.0)), math.exp(min(-top, 700.0))
         out[0, i], out[1, i], out[2, i] = _sums(
-            k[i], top, strike, unit, log_weights[low:high], centres[low:high], widths[low:high],
-            inverse[low:high], weight[e, low:high], asset[e, low:high],
+            k[i], top, strike, unit, logs[low:high], centres[low:high], widths[low:high],
+            inverse[low:high], weight[low:high], asset[low:high],
         )  # fmt: skip
 
 
@@ -160,6 +173,15 @@ def _parts(k: float, s: float) -> tuple[float, float, float, float]:
     return normal_cdf(d1) - digital, digital, density, 0.0
 
 
+@njit(**INNER)
+def stable_variance(linear: float, root: float, z: float, rho: float) -> float:
+    """Half of `linear` + `root`, the total variance of eSSVI, without cancellation."""
+    if linear >= 0.0:
+        return 0.5 * (linear + root)
+    # root² - linear² = z²·(1 - rho²).
+    return 0.5 * z * z * (1.0 - rho) * (1.0 + rho) / (root - linear)
+
+
 @njit()
 def backbone_parts(
     k: FloatArray, theta: FloatArray, rho: FloatArray, psi: FloatArray, out: FloatArray
@@ -169,7 +191,7 @@ def backbone_parts(
         z = psi[i] * k[i]
         shifted, flat = z + rho[i] * theta[i], theta[i] * theta[i] * (1.0 - rho[i] * rho[i])
         root = math.sqrt(shifted * shifted + flat)
-        w = 0.5 * (theta[i] + rho[i] * z + root)
+        w = stable_variance(theta[i] + rho[i] * z, root, z, rho[i])
         slope = 0.5 * psi[i] * (rho[i] + shifted / root)
         curvature = 0.5 * psi[i] * psi[i] * flat / (root * root * root)
         tilt = 1.0 - 0.5 * k[i] * slope / w
@@ -194,6 +216,13 @@ def blend(
         for r in range(3):
             out[r, i] = a * first[r, i] + b * second[r, i]
         out[3, i] = top
+
+
+@njit()
+def atm_prices(variance: FloatArray, out: FloatArray) -> None:
+    """Black prices at the money, forward 1."""
+    for i in range(out.size):
+        out[i] = math.erf(math.sqrt(variance[i] / 8.0))
 
 
 @njit()

@@ -26,6 +26,10 @@ SLACK = 1.02
 """A least mix need not be more exact than this."""
 NEXT_TO_ZERO = 1e-300
 """Puts end here, calls begin at 0."""
+PER_LEVEL = 2e-14
+"""Relative error of a price per unit of its logarithm: exponents are exact to some 1e-16 of their size."""
+UNDERFLOW = 1e-290
+"""What may be lost below the smallest number, in units of the largest price at hand."""
 
 
 @njit()
@@ -41,7 +45,7 @@ def cell_bound(
     at0 = share * far0 + (1.0 - share) * (far1 - slope1 * width) - near0
     at1 = share * (far0 + slope0 * width) + (1.0 - share) * far1 - near1
     tilt = (share * abs(slope0) + (1.0 - share) * abs(slope1)) * width
-    return min(at0, at1) - error * (near0 + near1 + far0 + far1 + tilt)
+    return min(at0, at1) - error * (near0 + near1 + far0 + far1 + tilt) - UNDERFLOW
 
 
 @njit()
@@ -99,6 +103,9 @@ def pair_bounds(
     top = -math.inf
     for r in range(4):
         top = max(top, max(one[r, 3], two[r, 3]))
+    deepest = min(min(one[0, 3], one[1, 3]), min(two[0, 3], two[1, 3]))
+    kernel_error += PER_LEVEL * abs(deepest)
+    error += PER_LEVEL * max(max(abs(one[2, 3]), abs(one[3, 3])), max(abs(two[2, 3]), abs(two[3, 3])))
     # Strikes in units of the first one.
     width, ratio = math.expm1(k1 - k0), math.exp(k0 - k1)
     e0, e1 = math.exp(one[0, 3] - top), math.exp(two[0, 3] - top)
@@ -118,12 +125,13 @@ def pair_bounds(
     return kernels, max(backbone, 0.0), max(unit, max(one[3, 0] * f0, two[3, 0] * f1))
 
 
-@njit(**INNER)
+@njit()
 def _need(kernels: float, backbone: float) -> float:
-    """Smallest mix with (1 - mix)·kernels + mix·backbone >= 0."""
+    """Smallest mix with (1 - mix)·kernels + mix·backbone >= 0; 1, which proves nothing, for NaN."""
     if kernels >= 0.0:
         return 0.0
-    return -kernels / (backbone - kernels)
+    share = -kernels / (backbone - kernels)
+    return share if share < 1.0 else 1.0
 
 
 @njit(**INNER)

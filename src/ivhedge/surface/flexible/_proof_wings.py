@@ -12,9 +12,9 @@ With x = |k|, all for the strikes of one side beyond x = K:
     left swap them and the sign of rho). The terms are lower bounds of the integrals of dw/da, dw/db and
     dw/dtheta. R falls at most at the rate phi1/(phi1·K + 1).
   - s2: w2 is convex with slope up to a2/2, so 1/s2 falls at most at the rate a2/(4·w2(K)).
-  - vega: its exponent E = (x ∓ w/2)²/(2w) has E' = u - u²w'/2 ∓ 1/2 + w'/8, u = x/w. As w is convex with an
-    asymptote of positive intercept, u rises to 2/a and w' to a/2; with u >= 1/2 the largest E' is that of
-    u = 2/a and w' = w'(K).
+  - vega = φ(d1): its exponent E = (x ∓ w/2)²/(2w) has E' = u - u²w'/2 ∓ 1/2 + w'/8, u = x/w. As w is convex
+    with an asymptote of positive intercept, u rises to 2/a and w' to a/2; with u >= 1/2 the largest E' is
+    that of u = 2/a and w' = w'(K).
 
 So the inequality (1 - mix)·ΣB(K) <= mix·R/(2·s2)·vega holds beyond K if it holds at K and every hazard is at
 least the sum of the three rates. Where it does not, a single later kernel may dominate: if it is at least as
@@ -26,7 +26,7 @@ import math
 
 from ivhedge.core.types import FloatArray
 from ivhedge.pricing.jit import njit
-from ivhedge.surface.flexible._mixture import LOG_SQRT_2PI, kernel_level, kernel_terms
+from ivhedge.surface.flexible._mixture import LOG_SQRT_2PI, kernel_level, kernel_terms, stable_variance
 
 __all__ = ["BACKBONE", "KERNEL", "OPEN", "wing_need"]
 
@@ -67,14 +67,16 @@ def wing_need(
     z1, z2 = psi1 * k, psi2 * k
     root1 = math.sqrt((z1 + rho1 * theta1) ** 2 + theta1 * theta1 * (1.0 - rho1 * rho1))
     root2 = math.sqrt((z2 + rho2 * theta2) ** 2 + theta2 * theta2 * (1.0 - rho2 * rho2))
-    w1, w2 = 0.5 * (theta1 + rho1 * z1 + root1), 0.5 * (theta2 + rho2 * z2 + root2)
+    w1 = stable_variance(theta1 + rho1 * z1, root1, z1, rho1)
+    w2 = stable_variance(theta2 + rho2 * z2, root2, z2, rho2)
     slope1 = side * 0.5 * psi1 * (rho1 + (z1 + rho1 * theta1) / root1)
 
     top = -math.inf
     for j in range(width1.size):
         top = max(top, kernel_level(k, log_weight1[j], centre1[j], width1[j], 1.0 / width1[j]))
-    if top == -math.inf:
-        return 0.0, BACKBONE
+    if not top > -math.inf:
+        # Below every number, but not nothing.
+        return 1.0, OPEN
     strike = math.exp(min(k, 700.0))
     total, least_hazard = 0.0, math.inf
     widest = 0.0
@@ -96,19 +98,23 @@ def wing_need(
         s = width2[i]
         if s < widest or not log_weight2[i] > -math.inf:
             continue
+        # How fast densities fall outwards, and the size of the terms, of which the difference may be small.
         lead = side * (k - centre2[i] + 0.5 * s * s) / (s * s)
+        size = (x + abs(centre2[i]) + s * s) / (s * s)
         ordered = True
         for j in range(width1.size):
             if log_weight1[j] > -math.inf:
-                mine = side * (k - centre1[j] + 0.5 * width1[j] * width1[j]) / (width1[j] * width1[j])
-                ordered = ordered and mine >= lead + SURE * abs(lead)
+                v = width1[j] * width1[j]
+                mine = side * (k - centre1[j] + 0.5 * v) / v
+                ordered = ordered and mine >= lead + SURE * (size + (x + abs(centre1[j]) + v) / v)
         if ordered:
             level = kernel_level(k, 0.0, centre2[i], s, 1.0 / s)
             own = math.exp(min(-level, 700.0))
             p, _, _ = kernel_terms(
                 k, level, strike, own, 0.0, centre2[i], s, 1.0 / s, 1.0, math.exp(centre2[i])
             )
-            if log_weight2[i] + level + math.log(p) >= top + math.log(total) + SURE:
+            # Exponents are exact to some 1e-16 of their size.
+            if log_weight2[i] + level + math.log(p) >= top + math.log(total) + SURE * (1.0 - 1e-3 * level):
                 return 0.0, KERNEL
 
     if not (w1 <= 2.0 * x and w2 <= 2.0 * x and a1 > 0.0 and a2 < 4.0):
@@ -119,7 +125,8 @@ def wing_need(
     if not (rise > 0.0 and least_hazard >= rate * (1.0 + SURE) + SURE):
         return 1.0, OPEN
     d1 = -k / math.sqrt(w1) + 0.5 * math.sqrt(w1)
-    floor = math.log(0.5 * rise / math.sqrt(w2)) - 0.5 * d1 * d1 - LOG_SQRT_2PI - SURE
-    excess = top + math.log(total) + SURE - floor
+    depth = 0.5 * d1 * d1
+    floor = math.log(0.5 * rise / math.sqrt(w2)) - depth - LOG_SQRT_2PI - SURE * (1.0 + 1e-3 * depth)
+    excess = top + math.log(total) + SURE * (1.0 + 1e-3 * abs(top)) - floor
     # mix·floor >= (1 - mix)·total.
     return 1.0 / (1.0 + math.exp(min(-excess, 700.0))), BACKBONE

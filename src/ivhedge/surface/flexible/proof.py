@@ -13,11 +13,13 @@
   extrapolation keeps its conditions (docs/surface.md).
 * On a clock all of this holds in a time that never falls.
 
-Rounding: prices and slopes are sums of positive terms, with relative errors below 2e-12: the exponent d2²/2,
-at most 700, is exact to some 1e-16 of its size; an in-the-money kernel loses the ratio of forward to price,
-below 2 over its width. The bounds allow for five times as much or more. What is proven is the surface of the
-floating-point parameters with weights that add to 1 with mean 1 within 1e-12, that is up to such a difference
-of puts and calls at the money, and for eSSVI conditions that hold within 1e-12 of their size.
+Rounding: prices and slopes are sums of positive terms, with relative errors below 2e-12, and where the
+exponent d2²/2 is large some 1e-16 of its size; an in-the-money kernel loses the ratio of forward to price,
+below 2 over its width. The bounds allow for five times as much or more, and for what falls below the smallest
+number. Where more could be lost, on backbones with |rho| next to 1 or wings next to Lee's limit, nothing is
+claimed. What is proven is the surface of the floating-point parameters with weights that add to 1 with mean 1
+within 1e-12, that is up to such a difference of puts and calls at the money, and for eSSVI conditions that
+hold within 1e-12 of their size.
 
 References
 ----------
@@ -41,6 +43,8 @@ __all__ = ["FlexibleProof", "WingArgument", "calendar_bounds", "least_mix", "pro
 PRICE_ERROR = 1e-11
 LAW_ERROR = 1e-12
 CONDITION_SLACK = 1e-12
+STEEPEST, LARGEST_RHO = 3.9, 0.9999
+"""Backbones beyond, with their digital prices near zero, are not exact enough."""
 
 
 class WingArgument(IntEnum):
@@ -166,6 +170,8 @@ def _unfit(surface: FlexibleSurface) -> str:
     whole = np.column_stack((backbone.theta, backbone.rho, backbone.psi))
     if not (_is_ordered(own) and _is_ordered(whole)):
         return "the backbone does not fulfil its sufficient conditions"
+    if (np.abs(own[:, 1]) > LARGEST_RHO).any() or (own[:, 2] * (1.0 + np.abs(own[:, 1])) > STEEPEST).any():
+        return f"the backbone has |rho| above {LARGEST_RHO}, or psi·(1 + |rho|) above {STEEPEST}"
     return ""
 
 

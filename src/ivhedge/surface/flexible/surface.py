@@ -1,6 +1,5 @@
 """The flexible surface: mixtures of lognormal kernels per expiry, joined in price."""
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +9,7 @@ from ivhedge.core.types import ArrayLike, FloatArray, IntArray
 from ivhedge.pricing import implied_vol
 from ivhedge.surface.essvi import SHORTEST_TAU, EssviSurface
 from ivhedge.surface.flexible._mixture import (
+    atm_prices,
     backbone_parts,
     blend,
     kernel_parts,
@@ -93,8 +93,10 @@ class FlexibleSurface:
         object.__setattr__(self, "_centre", np.log(self.mean))
         object.__setattr__(self, "_slices", np.column_stack(self.backbone.slice_parameters(taus)))
         at, zero = np.arange(taus.size), np.zeros(taus.size)
-        variance = smile_of_parts(zero, self._parts_at(zero, at, zero, self._slices))[0]
-        object.__setattr__(self, "_atm", np.column_stack((variance, _atm_price(variance))))
+        parts = self._parts_at(zero, at, zero, self._slices)
+        price = parts[0] * np.exp(parts[3])
+        variance = implied_vol(price, 1.0, 1.0, 1.0, True) ** 2
+        object.__setattr__(self, "_atm", np.column_stack((variance, price)))
 
     @property
     def underlying(self) -> str:
@@ -228,8 +230,9 @@ class FlexibleSurface:
 
 def _atm_price(variance: FloatArray) -> FloatArray:
     """Black price at the money, forward 1."""
-    flat = [math.erf(math.sqrt(value / 8.0)) for value in variance.ravel().tolist()]
-    return np.array(flat).reshape(variance.shape)
+    out = np.empty(variance.size)
+    atm_prices(np.ascontiguousarray(variance).ravel(), out)
+    return out.reshape(variance.shape)
 
 
 def smile_of_parts(k: FloatArray, parts: FloatArray) -> FloatArray:
