@@ -13,7 +13,7 @@ that offers closed-form `derivatives` is judged by these as well. Only an `Essvi
 `FlexibleSurface` are taken at their word. Of the former the derivatives are exact, and the parameters tell
 the wing slopes, which may not fall in time, and whether the sufficient conditions for all strikes and all
 times hold. Of the latter `flexible.proof.prove` speaks for all strikes and all times, and the grid is checked
-in prices, whose derivatives are sums of positive terms: the density at every expiry, the rise to the next one,
+in prices, whose derivatives are sums of positive terms: the density at every expiry, the rise to the next,
 and with them the mixtures of the two at times between. Smiles are read on every sixteenth strike, or on all
 of them from one expiry to the next where a price fails; after the last expiry on every fourth.
 

@@ -6,12 +6,16 @@ import numpy as np
 
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.surface.essvi import essvi_total_variance
+from ivhedge.surface.flexible._rows import kernel_rows
 from ivhedge.surface.flexible.basis import Basis
 from ivhedge.surface.flexible.calendar import otm_price
 from ivhedge.surface.flexible.program import Program, roughness, stack_rows
 from ivhedge.surface.flexible.quotes import FlexibleQuotes
 
 __all__ = ["Stage", "Workspace", "assemble_program", "workspace"]
+
+HOLD = 1e-6
+"""Pull of each ratio to that of the prior."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +79,8 @@ def workspace(
     one_sided = np.isnan(low) | np.isnan(high)
     half = np.where(one_sided, 0.2 * np.abs(np.fmax(low, high)), 0.5 * (high - low))
     half = np.maximum(half, 1e-6 * basis.deviation[owner])
-    rows = basis.prices(owner, k) * scale[owner]
-    rows /= half[:, None]
+    rows = np.empty((k.size, basis.z.size))
+    kernel_rows(k, owner, 1.0 / half, np.log(basis.mean), basis.mean, basis.width, scale, rows)
     # Total and mean; the mean as its distance from 1 in deviations, or the two would be nearly the same.
     shift = (basis.mean - 1.0) / basis.deviation[:, None]
     stacked, offsets, at = stack_rows(np.stack((scale, scale * shift), axis=1), rows, quotes.offsets)
@@ -118,16 +122,17 @@ def assemble_program(
 ) -> Program:
     """Build the program of the quotes whose trust, between 0 and 1, is positive."""
     n, m = work.scale.shape
-    used = trust > 0.0
-    quadratic, linear = np.empty((n, m, m)), np.empty((n, m))
-    rough, hold = roughness(m), 1e-6 * np.eye(m)
-    pulled = used & np.isfinite(work.mid)
+    pulled = np.isfinite(work.mid)
+    mid = np.where(pulled, work.mid, 0.0)
+    pulling = work.rows * np.where(pulled, trust, 0.0)[:, None]
+    strength = stage.smoothness * noise**2
+    quadratic = strength[:, None, None] * roughness(m)
+    quadratic[:, np.arange(m), np.arange(m)] += HOLD
+    linear = -np.matmul(quadratic, (work.prior / work.scale)[:, :, None])[:, :, 0]
     for e in range(n):
-        mine = np.flatnonzero(pulled[quotes.rows(e)]) + quotes.offsets[e]
-        rows = work.rows[mine]
-        smooth = stage.smoothness * noise[e] ** 2 * rough + hold
-        quadratic[e] = rows.T @ (rows * trust[mine, None]) + smooth
-        linear[e] = -rows.T @ (trust[mine] * work.mid[mine]) - smooth @ (work.prior[e] / work.scale[e])
+        rows = quotes.rows(e)
+        quadratic[e] += pulling[rows].T @ work.rows[rows]
+        linear[e] -= mid[rows] @ pulling[rows]
     cap = np.full(work.stacked.shape[0], np.inf)
     cap[work.at] = stage.penalty * trust
     return Program(

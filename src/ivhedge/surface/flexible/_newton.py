@@ -30,6 +30,8 @@ __all__ = ["newton_chain"]
 
 FAST: dict[str, Any] = {**INNER, "fastmath": {"contract", "reassoc"}}
 """Sums may be reordered and fused, so that they vectorise."""
+EQUALITIES = 2
+STIFF = 1e3
 MAX_OUTER = 50
 MAX_TRIALS = 30
 GROWTH = 10.0
@@ -63,8 +65,12 @@ def _values(
 ) -> None:  # fmt: skip
     """Values of the rows of blocks lo to hi, and of the cuts between them."""
     for e in range(lo, hi):
-        own = x[e]
-        for i in range(offsets[e], offsets[e + 1]):
+        own, bounds = x[e], offsets[e] + EQUALITIES
+        for i in range(offsets[e], bounds):
+            out[i] = _dot(rows[i], own)
+        for c in range(own.size):
+            out[bounds + c] = own[c]
+        for i in range(bounds + own.size, offsets[e + 1]):
             out[i] = _dot(rows[i], own)
         if e > lo:
             before = x[e - 1]
@@ -81,11 +87,11 @@ def _gradient(
     """Gradient for given multipliers; returns its largest entry."""
     worst = 0.0
     for e in range(lo, hi):
-        own, pull = x[e], out[e]
+        own, pull, bounds = x[e], out[e], offsets[e] + EQUALITIES
         for c in range(own.size):
-            pull[c] = linear[e, c] + _dot(quadratic[e, c], own)
+            pull[c] = linear[e, c] + _dot(quadratic[e, c], own) + hat[bounds + c]
         for i in range(offsets[e], offsets[e + 1]):
-            if hat[i] != 0.0:
+            if hat[i] != 0.0 and not bounds <= i < bounds + own.size:
                 _add(pull, hat[i], rows[i])
         if e > lo:
             for i in range(cut_offsets[e - 1], cut_offsets[e]):
@@ -182,13 +188,35 @@ def _backward(work: FloatArray, f: FloatArray) -> None:
 
 
 @njit(**INNER)
+def _bend(
+    rows: FloatArray, offsets: IntArray, stiff: FloatArray, on: BoolArray, held: BoolArray, lo: int, hi: int,
+    bent: FloatArray,
+) -> None:  # fmt: skip
+    """Bring the blocks' second derivatives up to date with the rows that touch; `held` are those in them."""
+    m = bent.shape[1]
+    for e in range(lo, hi):
+        mine, bounds = bent[e - lo], offsets[e] + EQUALITIES
+        for i in range(offsets[e], offsets[e + 1]):
+            if on[i] == held[i]:
+                continue
+            held[i] = on[i]
+            change = stiff[i] if on[i] else -stiff[i]
+            if bounds <= i < bounds + m:
+                mine[i - bounds, i - bounds] += change
+            else:
+                row = rows[i]
+                for a in range(m):
+                    if row[a] != 0.0:
+                        _add(mine[a, a:m], change * row[a], row[a:])
+
+
+@njit(**INNER)
 def _prepare(
-    quadratic: FloatArray, rows: FloatArray, offsets: IntArray, near: FloatArray, far: FloatArray,
-    stiff: FloatArray, chosen: IntArray, first: IntArray, on: BoolArray, lo: int, hi: int,
-    work: FloatArray, schur: FloatArray,
+    near: FloatArray, far: FloatArray, stiff: FloatArray, n_rows: int, chosen: IntArray, first: IntArray,
+    bent: FloatArray, lo: int, hi: int, work: FloatArray, schur: FloatArray,
 ) -> None:  # fmt: skip
     """Factor the second derivative: blocks with the columns of their cuts, then the cuts' own matrix."""
-    m, n_rows = quadratic.shape[1], rows.shape[0]
+    m = bent.shape[1]
     n_on = first[hi - lo]
     for k in range(n_on):
         for j in range(n_on):
@@ -197,14 +225,9 @@ def _prepare(
     for e in range(lo, hi):
         mine = work[e - lo]
         for a in range(m):
+            row, own = mine[a], bent[e - lo, a]
             for c in range(m):
-                mine[a, c] = quadratic[e, a, c]
-        for i in range(offsets[e], offsets[e + 1]):
-            if on[i]:
-                row = rows[i]
-                for a in range(m):
-                    if row[a] != 0.0:
-                        _add(mine[a, a:m], stiff[i] * row[a], row[a:])
+                row[c] = own[c]
         # Cuts with the earlier and with the later expiry.
         k0, k1, k2 = first[max(e - lo - 1, 0)], first[e - lo], first[e - lo + 1]
         for a in range(m):
@@ -299,24 +322,58 @@ def _length(
     return length
 
 
+@njit(**INNER)
+def _curvature(quadratic: FloatArray, row: FloatArray) -> float:
+    total = 0.0
+    for c in range(row.size):
+        if row[c] != 0.0:
+            total += row[c] * _dot(quadratic[c], row)
+    return total
+
+
+@njit(**INNER)
+def _stiffness(
+    quadratic: FloatArray, rows: FloatArray, offsets: IntArray, near: FloatArray, far: FloatArray,
+    cut_offsets: IntArray, out: FloatArray,
+) -> None:  # fmt: skip
+    """Stiffness of the rows: large against the curvature of the objective along them."""
+    n_rows, m = rows.shape[0], quadratic.shape[1]
+    for i in range(n_rows):
+        out[i] = STIFF
+    for e in range(quadratic.shape[0]):
+        mine, bounds = quadratic[e], offsets[e] + EQUALITIES
+        for i in range(offsets[e], bounds):
+            out[i] = 10.0 * STIFF * _curvature(mine, rows[i]) / _dot(rows[i], rows[i]) ** 2
+        for c in range(m):
+            out[bounds + c] = STIFF * max(mine[c, c], 1e-6)
+        if e > 0:
+            for i in range(cut_offsets[e - 1], cut_offsets[e]):
+                size = _dot(near[i], near[i]) + _dot(far[i], far[i])
+                bend = _curvature(quadratic[e - 1], near[i]) + _curvature(mine, far[i])
+                out[n_rows + i] = 10.0 * STIFF * bend / size**2
+
+
 @njit()
 def newton_chain(
     quadratic: FloatArray, linear: FloatArray, rows: FloatArray, offsets: IntArray,
     near: FloatArray, far: FloatArray, cut_offsets: IntArray,
-    low: FloatArray, high: FloatArray, cap: FloatArray, stiff: FloatArray,
-    x: FloatArray, y: FloatArray, softer: int, tolerance: float, cut_tolerance: float, max_steps: int,
+    low: FloatArray, high: FloatArray, cap: FloatArray, x: FloatArray, y: FloatArray,
+    softer: int, tolerance: float, cut_tolerance: float, max_steps: int,
     steps: IntArray,
 ) -> None:  # fmt: skip
     """Solve the program of the module's head; x and y are start and answer.
 
-    `low` to `y` are per row, then per cut; `stiff` is what rows reach after `softer` rounds of growth.
+    Rows of a block: equalities, one bound per variable, bands. `low` to `y` are per row, then per cut;
+    stiffnesses reach those of `_stiffness` after `softer` rounds of growth.
     `steps`, per block, receives the number of Newton steps, minus one more than it where the largest
     violation did not come below `tolerance`, that of cuts below `cut_tolerance`.
     """
     n, m = x.shape
     n_rows = rows.shape[0]
     value, slope, hat = np.empty(low.size), np.empty(low.size), np.empty(low.size)
-    on = np.zeros(low.size, dtype=np.bool_)
+    on, held = np.zeros(low.size, dtype=np.bool_), np.zeros(low.size, dtype=np.bool_)
+    stiff = np.empty(low.size)
+    _stiffness(quadratic, rows, offsets, near, far, cut_offsets, stiff)
     g, d = np.empty((n, m)), np.empty((n, m))
     # Not a plain 0: numba would compile everything once more for that number.
     hi = offsets[0]
@@ -326,11 +383,11 @@ def newton_chain(
         while hi < n and cut_offsets[hi] > cut_offsets[hi - 1]:
             hi += 1
         r0, r1, c0, c1 = offsets[lo], offsets[hi], n_rows + cut_offsets[lo], n_rows + cut_offsets[hi - 1]
-        work = np.empty((hi - lo, m, m + c1 - c0))
+        work, bent = np.empty((hi - lo, m, m + c1 - c0)), np.empty((hi - lo, m, m))
         schur, chosen = np.empty((c1 - c0, c1 - c0)), np.empty(c1 - c0, dtype=np.int64)
         first = np.zeros(hi - lo + 1, dtype=np.int64)
         on_cuts = np.empty(0)
-        count, outer, exact, fresh, done = 0, 0, False, True, False
+        count, outer, exact, fresh, rescaled, done = 0, 0, False, True, True, False
         grow = 1.0
         for _ in range(softer):
             grow *= GROWTH
@@ -352,13 +409,13 @@ def newton_chain(
                 exact = False
                 if outer <= softer:
                     _scale(stiff, GROWTH, r0, r1, c0, c1)
-                    fresh = True
+                    fresh = rescaled = True
                     continue
                 solved = gap < tolerance and cut_gap < cut_tolerance
                 if not solved and outer % PATIENCE == 0:
                     # Rows that nearly depend on each other come to terms slowly.
                     _scale(stiff, GROWTH, r0, r1, c0, c1)
-                    fresh = True
+                    fresh = rescaled = True
                 if solved or outer >= MAX_OUTER or count >= max_steps:
                     done = True
                     for e in range(lo, hi):
@@ -369,7 +426,14 @@ def newton_chain(
                 fresh = False
                 n_on = _touching(on[n_rows:], cut_offsets, lo, hi, chosen, first)
                 on_cuts = np.empty(n_on)
-                _prepare(quadratic, rows, offsets, near, far, stiff, chosen, first, on, lo, hi, work, schur)
+                if rescaled:
+                    rescaled = False
+                    for i in range(r0, r1):
+                        held[i] = False
+                    for e in range(lo, hi):
+                        bent[e - lo] = quadratic[e]
+                _bend(rows, offsets, stiff, on, held, lo, hi, bent)
+                _prepare(near, far, stiff, n_rows, chosen, first, bent, lo, hi, work, schur)
             _direction(g, first, lo, hi, work, schur, on_cuts, d)
             _values(d, rows, offsets, near, far, cut_offsets, lo, hi, slope)
             length = _length(

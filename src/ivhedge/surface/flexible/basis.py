@@ -97,7 +97,7 @@ def kernel_basis(deviation: FloatArray, settings: BasisSettings) -> Basis:
 
 
 def projected_weights(
-    basis: Basis, theta: FloatArray, rho: FloatArray, psi: FloatArray, *, rounds: int = 40, points: int = 97
+    basis: Basis, theta: FloatArray, rho: FloatArray, psi: FloatArray, *, rounds: int = 40, points: int = 65
 ) -> FloatArray:
     """Kernel weights near the law of eSSVI slices, positive, adding to 1 per expiry, shape (n, m).
 

@@ -1,6 +1,7 @@
 """The quadratic program of a whole surface: bands, pulls, roughness and calendar cuts."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -9,7 +10,6 @@ from ivhedge.surface.flexible._newton import newton_chain
 
 __all__ = ["Cuts", "Program", "Solution", "State", "no_cuts", "objective", "roughness", "solve", "stack_rows"]
 
-STIFF = 1e3
 CUT_CAP = 1e6
 SOFTER = 2
 
@@ -87,8 +87,9 @@ class Solution:
         )
 
 
+@cache
 def roughness(n_kernels: int) -> FloatArray:
-    """Squared second differences as a form, shape (m, m)."""
+    """Squared second differences as a form, shape (m, m); not to be written to."""
     second = np.diff(np.eye(n_kernels), 2, axis=0)
     return np.asarray(second.T @ second)
 
@@ -159,7 +160,6 @@ def solve(
         np.concatenate((program.low, np.full(n_cuts, -np.inf))),
         np.concatenate((program.high, -cuts.least)),
         np.concatenate((program.cap, np.full(n_cuts, CUT_CAP))),
-        _stiffness(program, cuts),
         x,
         y,
         softer,
@@ -186,25 +186,3 @@ def objective(program: Program, x: FloatArray) -> float:
     at = np.einsum("rm,rm->r", program.rows[counted], x[owner])
     excess = np.maximum(at - program.high[counted], 0.0) + np.maximum(program.low[counted] - at, 0.0)
     return value + float(program.cap[counted] @ excess)
-
-
-def _stiffness(program: Program, cuts: Cuts) -> FloatArray:
-    """Stiffness of the rows: large against the curvature of the objective along them."""
-    m = program.linear.shape[1]
-    stiff = np.full(program.rows.shape[0] + cuts.least.size, STIFF)
-    diagonal = program.quadratic[:, np.arange(m), np.arange(m)]
-    stiff[program.offsets[:-1, None] + np.arange(2, m + 2)] = STIFF * np.maximum(diagonal, 1e-6)
-    at = program.offsets[:-1, None] + np.arange(2)
-    equal = program.rows[at]
-    bend = (np.matmul(equal, program.quadratic) * equal).sum(axis=2)
-    stiff[at] = 10.0 * STIFF * bend / (equal * equal).sum(axis=2) ** 2
-    if cuts.least.size:
-        size = (cuts.near * cuts.near).sum(axis=1) + (cuts.far * cuts.far).sum(axis=1)
-        bend = np.empty(size.size)
-        for e in np.flatnonzero(np.diff(cuts.offsets)):
-            own = slice(int(cuts.offsets[e]), int(cuts.offsets[e + 1]))
-            near, far = cuts.near[own], cuts.far[own]
-            bend[own] = ((near @ program.quadratic[e]) * near).sum(axis=1)
-            bend[own] += ((far @ program.quadratic[e + 1]) * far).sum(axis=1)
-        stiff[-size.size :] = 10.0 * STIFF * bend / size**2
-    return stiff
