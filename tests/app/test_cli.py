@@ -193,7 +193,8 @@ def test_fit_draws_what_there_is(cli, small, tmp_path, thin, model):
     assert page.stat().st_size > 0
     assert picture.stat().st_size > 0
     if thin == "one quote":
-        note = "has no fit of its own: 1 two-sided quote," if model == "flexible" else "has no slice: too few"
+        own = "has no fit of its own: 1 two-sided quote,"
+        note = own if model == "flexible" else "not fitted: expected 3 usable"
         assert note in " ".join(ran.out.split())
 
 

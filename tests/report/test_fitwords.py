@@ -11,13 +11,14 @@ from ivhedge.surface.flexible import SliceStatus
 EXPIRY = datetime(2026, 3, 27, 8, tzinfo=UTC)
 
 
-def fit(*, mix=None, wide=0.0, status="fitted", quotes=40, forwards=(), **certificate):
+def fit(*, mix=None, wide=0.0, status="fitted", quotes=40, inside=1.0, forwards=(), **certificate):
     found = {"valid": True, "proven": True, "violations": ()} | certificate
+    proof = SimpleNamespace(proven=True)
     return SimpleNamespace(
         certificate=ArbitrageCertificate(
             min_density=0.1, min_calendar=1e-6, max_wing_slope=0.3, n_strikes=2521, n_expiries=71, **found
         ),
-        flexible=None if mix is None else SimpleNamespace(mix=mix, wide=wide),
+        flexible=None if mix is None else SimpleNamespace(mix=mix, wide=wide, proof=proof),
         settings=FitSettings(),
         surface=SimpleNamespace(expiries=[1_774_598_400_000_000_000]),
         forwards=SimpleNamespace(
@@ -28,8 +29,11 @@ def fit(*, mix=None, wide=0.0, status="fitted", quotes=40, forwards=(), **certif
             )
         ),
         report=SimpleNamespace(
-            by_expiry=pl.DataFrame({"expiry": [EXPIRY], "status": [status], "n_quotes": [quotes]}),
-            skipped_expiries=("2026-03-27 08:00:00", "2026-06-26 08:00:00"),
+            by_expiry=pl.DataFrame(
+                {"expiry": [EXPIRY], "status": [status], "n_quotes": [quotes], "inside_bid_ask": [inside]}
+            ),
+            skipped_expiries=("2026-06-26 08:00:00",),
+            expiry_notes={"2026-03-27 08:00:00": "low confidence", "2026-06-26 08:00:00": "not fitted: x"},
         ),
     )
 
@@ -88,10 +92,17 @@ def test_attention_names_expiries_and_forwards():
     assert lines[0].startswith(
         "27 Mar 2026 has no fit of its own: 1 two-sided quote, the flexible layer needs 3"
     )
-    assert lines[1] == "2026-06-26 08:00:00 has no slice: too few usable quotes; the surface is interpolated"
+    assert lines[1] == "2026-06-26 08:00:00: not fitted: x"
     assert lines[2] == "forward of deribit 27 Mar 2026, contradicts parity: future 1 outside 2 to 3"
     assert lines[-1] == "2 more forwards in doubt"
     assert len(lines) == 9
+
+
+def test_attention_says_when_the_fit_leaves_the_market():
+    assert attention(fit(mix=1e-4, inside=0.4))[0].startswith("27 Mar 2026: only 40 % of its quotes hold")
+    assert not any("of its quotes hold" in line for line in attention(fit(mix=1e-4, inside=0.9)))
+    # Three numbers an expiry leave many quotes outside as a rule.
+    assert not any("of its quotes hold" in line for line in attention(fit(inside=0.4)))
 
 
 def test_statuses_in_one_word():

@@ -17,7 +17,17 @@ from ivhedge.core.errors import (
     SchemaError,
 )
 from ivhedge.market import estimate_forwards, read_chains
-from ivhedge.surface import EssviSurface, SurfaceFit, certify, fit_surface
+from ivhedge.surface import (
+    ArbitrageCertificate,
+    EssviSurface,
+    FitSettings,
+    FlexibleSurface,
+    SurfaceFit,
+    SurfaceModel,
+    certify,
+    fit_surface,
+)
+from ivhedge.surface.flexible import SliceStatus
 
 Maker = Callable[..., pl.DataFrame]
 
@@ -49,7 +59,8 @@ def test_report_tells_what_happened(chain_of: Maker, truth_surface: EssviSurface
     assert report.inside_bid_ask == 1.0
     assert report.rmse_vol < 1e-3
     assert report.median_error_vol < 1e-3
-    assert report.n_quotes + report.drops["count"].sum() == chain.height
+    assert report.n_quotes + report.n_bounds + report.drops["count"].sum() == chain.height
+    assert report.n_bounds_held == report.n_bounds > 0
     assert report.by_tenor["tenor"].to_list() == ["<3d", "3-14d", "14-90d", ">90d"]
     assert report.by_tenor["n_quotes"].sum() == report.n_quotes
     assert report.worst.height == 10
@@ -214,3 +225,82 @@ def test_recorded_chains_give_certified_surfaces(recorded: Path, coin: str) -> N
         quotes += fit.report.n_quotes
     # Three numbers per expiry: 60 % (BTC) and 83 % (ETH) when this was written.
     assert inside / quotes > {"BTC": 0.55, "ETH": 0.78}[coin]
+
+
+FLEXIBLE = FitSettings(model=SurfaceModel.FLEXIBLE)
+
+
+@pytest.mark.parametrize("model", list(SurfaceModel))
+def test_an_old_venue_has_no_say_beside_a_fresh_one(
+    chain_of: Maker, truth_surface: EssviSurface, model: SurfaceModel
+) -> None:
+    fresh = chain_of(truth_surface, age_s=1.0)
+    old = chain_of(truth_surface, venue="borealis", bias=0.015, age_s=590.0)
+    fit = fit_surface(pl.concat([fresh, old]), settings=FitSettings(model=model))
+    assert vol_gap(fit, truth_surface) < 1e-3
+
+
+def test_given_forwards_price_the_quotes(chain_of: Maker, truth_surface: EssviSurface) -> None:
+    chain = chain_of(truth_surface)
+    curve = estimate_forwards(chain)
+    wrong = chain.with_columns(forward=1.01 * pl.col("forward"))
+    fit = fit_surface(wrong, forwards=curve)
+    assert vol_gap(fit, truth_surface) < 1e-3
+    np.testing.assert_allclose(fit.surface.forwards, curve.forwards)
+    with pytest.raises(ConfigError, match="expected forwards at"):
+        fit_surface(chain, forwards=replace(curve, ts_ns=curve.ts_ns - 1))
+    with pytest.raises(ConfigError, match="expected forwards of BTC, found ETH"):
+        fit_surface(chain, forwards=replace(curve, underlying="ETH"))
+
+
+def test_a_flexible_surface_is_a_start_too(chain_of: Maker, truth_surface: EssviSurface) -> None:
+    chain = chain_of(truth_surface)
+    fit = fit_surface(chain, settings=FLEXIBLE)
+    assert fit_surface(chain, start=fit.surface).report.warm_start
+    again = fit_surface(chain, settings=FLEXIBLE, start=fit)
+    assert again.flexible is not None
+    assert fit.flexible is not None
+    assert sum(again.flexible.iterations) < sum(fit.flexible.iterations)
+
+
+def test_the_report_repeats_the_verdict(
+    chain_of: Maker, truth_surface: EssviSurface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = certify(truth_surface)
+    refused = replace(honest, valid=False, proven=False)
+    monkeypatch.setattr("ivhedge.surface.fit.certify", lambda _: refused)
+    fit = fit_surface(chain_of(truth_surface))
+    assert not fit.report.arbitrage_free
+    with pytest.raises(ArbitrageError):
+        fit.published()
+
+
+def test_a_flexible_surface_without_certificate_gives_way_to_the_backbone(
+    chain_of: Maker, truth_surface: EssviSurface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_the_backbone(surface: FlexibleSurface) -> ArbitrageCertificate:
+        found = certify(surface)
+        return found if surface.mix == 1.0 else replace(found, valid=False, proven=False)
+
+    monkeypatch.setattr("ivhedge.surface.fit.certify", only_the_backbone)
+    fit = fit_surface(chain_of(truth_surface), settings=FLEXIBLE)
+    assert fit.certificate.valid
+    assert fit.flexible is not None
+    assert fit.flexible.mix == 1.0
+    assert set(fit.report.by_expiry["status"]) == {SliceStatus.NOT_MENDED.value}
+    assert fit.report.n_rejected == 0
+    k = np.linspace(-0.1, 0.1, 5)
+    tau = truth_surface.taus[4]
+    np.testing.assert_allclose(fit.surface.implied_vol(k, tau), fit.backbone.implied_vol(k, tau), rtol=1e-9)
+
+
+def test_quotes_that_nobody_judged_are_not_rejected(chain_of: Maker, truth_surface: EssviSurface) -> None:
+    chain = chain_of(truth_surface)
+    third = pl.col("expiry") == chain["expiry"].unique().sort()[3]
+    asks = chain.with_columns(bid=pl.when(third).then(None).otherwise(pl.col("bid")))
+    report = fit_surface(asks, settings=FLEXIBLE).report
+    row = report.by_expiry.row(3, named=True)
+    assert row["status"] == SliceStatus.BACKBONE.value
+    assert row["n_bounds"] > 0
+    assert row["n_rejected"] == 0
+    assert "rejected" not in report.reason

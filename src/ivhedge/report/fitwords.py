@@ -1,5 +1,7 @@
 """A fit and its certificate in words."""
 
+import polars as pl
+
 from ivhedge.core.units import format_ns
 from ivhedge.market.forwards import ForwardStatus
 from ivhedge.report import format as fmt
@@ -9,6 +11,8 @@ from ivhedge.surface.flexible import SliceStatus
 __all__ = ["attention", "certificate_rows", "fit_kind", "mix_of", "quality_rows", "verdict"]
 
 _MOST = 6
+FEW_INSIDE, FEW_INSIDE_ESSVI = 0.8, 0.2
+"""Shares of an expiry's quotes inside bid and ask below which a fit is worth a remark."""
 _KINDS = {SliceStatus.FITTED.value: "flexible", "essvi": "eSSVI"}
 
 
@@ -45,7 +49,7 @@ def quality_rows(fit: SurfaceFit) -> tuple[tuple[str, str], ...]:
             "quotes fitted",
             f"{report.n_quotes:,} in {report.n_expiries} expir{'y' if report.n_expiries == 1 else 'ies'}",
         ),
-        ("one-sided among them", bounds),
+        ("one-sided beside them", bounds),
         ("rejected as outliers", f"{report.n_rejected:,}"),
         ("inside bid and ask", fmt.percent(report.inside_bid_ask)),
         ("rmse, weighted", f"{fmt.vol_points(report.rmse_vol)} vol points"),
@@ -91,10 +95,19 @@ def attention(fit: SurfaceFit) -> tuple[str, ...]:
         else:
             why = status.removeprefix("backbone: ")
         lines.append(f"{expiry:%d %b %Y} has no fit of its own: {why}")
+    few = FEW_INSIDE if fit.flexible is not None else FEW_INSIDE_ESSVI
+    inside = fit.report.by_expiry.filter((pl.col("n_quotes") > 0) & (pl.col("inside_bid_ask") < few))
+    for expiry, share in inside.select("expiry", "inside_bid_ask").iter_rows():
+        lines.append(
+            f"{expiry:%d %b %Y}: only {fmt.percent(share, 0)} of its quotes hold the surface; its neighbours "
+            "or its forward contradict them"
+        )
     # A flexible surface has slices that the backbone, which wants more quotes, has skipped.
-    own = {format_ns(int(expiry)) for expiry in fit.surface.expiries}
-    skipped = [name for name in fit.report.skipped_expiries if name not in own]
-    lines += [f"{name} has no slice: too few usable quotes; the surface is interpolated" for name in skipped]
+    lines += [
+        f"{name}: {note}"
+        for name, note in fit.report.expiry_notes.items()
+        if name in fit.report.skipped_expiries or fit.flexible is None
+    ]
     return (*lines, *_doubtful_forwards(fit))
 
 
@@ -124,7 +137,8 @@ def _mix(fit: SurfaceFit) -> str:
     if mix >= 1.0:
         return "100 %: the surface is the backbone"
     if mix > least:
-        return f"{share} of every price is the backbone's, raised until the proof held"
+        end = "raised until the proof held" if fit.flexible.proof.proven else "raised, without a proof"
+        return f"{share} of every price is the backbone's, {end}"
     words = f"{share} of every price is the backbone's, the least share"
     if fit.flexible.wide > 0.0:
         words += f"; {fit.flexible.wide:.0e} a wide law's, which orders the far wings"

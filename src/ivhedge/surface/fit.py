@@ -34,6 +34,7 @@ from ivhedge.surface.flexible import (
     FlexibleQuotes,
     FlexibleSettings,
     FlexibleSurface,
+    backbone_instead,
     error_bars,
     fit_flexible,
     flexible_quotes,
@@ -154,7 +155,7 @@ def fit_surface(
     forwards: ForwardCurve | None = None,
     rules: CleaningRules | None = None,
     settings: FitSettings | None = None,
-    start: "EssviSurface | SurfaceFit | None" = None,
+    start: "EssviSurface | FlexibleSurface | SurfaceFit | None" = None,
     clock: VarianceClock | None = None,
 ) -> SurfaceFit:
     """Fit an arbitrage-free surface to the option quotes of one underlying at one time.
@@ -169,7 +170,7 @@ def fit_surface(
         Taken instead of estimated ones.
     rules : CleaningRules, optional
     settings : FitSettings, optional
-    start : EssviSurface or SurfaceFit, optional
+    start : SurfaceFit or one of its surfaces, optional
         An earlier surface or fit of the same underlying: the fit starts there when it lies near the quotes.
     clock : VarianceClock, optional
         Time in which total variance runs between expiries; the fitted slices do not depend on it.
@@ -185,28 +186,39 @@ def fit_surface(
     CalibrationError
         If the quotes do not carry a surface; the message counts why.
     ConfigError
-        If `start` or `forwards` belong to another underlying.
+        If `start` or `forwards` belong to another underlying, or forwards to another time or currency.
     """
     settings = settings or FitSettings()
     chain = conform(chain, CHAIN_SCHEMA, source="chain")
     ts_ns, underlying = single_moment(chain)
-    before = start.backbone if isinstance(start, SurfaceFit) else start
+    before = start if start is None or isinstance(start, EssviSurface) else start.backbone
     for name, other in (("start", before), ("forwards", forwards)):
         if other is not None and other.underlying != underlying:
             raise ConfigError(f"expected {name} of {underlying}, found {other.underlying}")
+    if forwards is not None and forwards.ts_ns != ts_ns:
+        raise ConfigError(
+            f"expected forwards at {format_ns(ts_ns)}, found those of {format_ns(forwards.ts_ns)}; estimate "
+            "them from the same chain"
+        )
     cleaned = clean_chain(chain, rules)
     if cleaned.chain.is_empty():
         raise CalibrationError(
             f"{underlying} {format_ns(ts_ns)}: expected usable quotes, found none of {chain.height} after "
             f"cleaning ({_in_words(cleaned)}); check the feed or the cleaning rules"
         )
-    curve = forwards or estimate_forwards(cleaned.chain, futures, settings=settings.forwards)
+    usable = cleaned.chain
+    if forwards is None:
+        curve = estimate_forwards(usable, futures, settings=settings.forwards)
+    else:
+        # Given forwards price the quotes too: a row's own would shift its strikes against the surface.
+        curve, usable = forwards, usable.with_columns(forward=pl.lit(None, dtype=pl.Float64()))
     if curve.currency != DOLLAR:
         raise ConfigError(
             f"{underlying}: expected forwards in USD, found {curve.currency}; give the price of "
             f"{curve.currency} in ForwardSettings(stable_prices=...)"
         )
-    quotes = quote_vols(cleaned.chain, curve, settings=settings.quotes)
+    usable, drops = _with_basis(usable, curve, cleaned.drops)
+    quotes = quote_vols(usable, curve, settings=settings.quotes)
     try:
         selection = select_quotes(quotes, settings.selection)
     except CalibrationError as exc:
@@ -217,21 +229,26 @@ def fit_surface(
     calibration = calibrate_essvi(selection.packed, settings.robust, start=first_guess)
     backbone = _surface(quotes, selection, calibration.params, curve, _index(cleaned.chain), clock)
     surface: EssviSurface | FlexibleSurface = backbone
-    judgement = judged_by_essvi(selection, calibration, backbone)
+    judgement = judged_by_essvi(quotes, selection, calibration, backbone)
     flexible = bands = None
     if settings.model is SurfaceModel.FLEXIBLE:
-        bands = flexible_quotes(quotes, settings.selection)
+        bands = flexible_quotes(quotes, settings.selection, half_life_s=settings.quotes.half_life_s)
         earlier = start.flexible if isinstance(start, SurfaceFit) else None
         flexible = fit_flexible(bands, backbone, settings.flexible, start=earlier)
+        certificate = certify(flexible.surface)
+        if not certificate.valid:
+            flexible = backbone_instead(bands, flexible)
+            certificate = certify(flexible.surface)
         surface = flexible.surface
         judgement = judged_by_flexible(quotes, selection, calibration, bands, flexible)
-    certificate = certify(surface)
+    else:
+        certificate = certify(surface)
     report = build_report(
         quotes=quotes,
         judgement=judgement,
-        skipped_expiries=selection.thin_expiries,
+        expiry_notes=selection.expiry_notes,
         forward_notes=_forward_notes(curve),
-        cleaning_drops=cleaned.drops,
+        cleaning_drops=drops,
         arbitrage_free=certificate.valid,
     )
     return SurfaceFit(
@@ -244,6 +261,26 @@ def fit_surface(
         bands=bands,
         settings=settings,
     )
+
+
+def _with_basis(
+    chain: pl.DataFrame, curve: ForwardCurve, drops: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Leave out venues and expiries whose forwards cannot be converted to dollars, and count them."""
+    without = curve.status.filter(pl.col("status") == ForwardStatus.NO_BASIS.value)
+    kept = chain.join(
+        without.select("venue", "expiry"), on=["venue", "expiry"], how="anti", maintain_order="left"
+    )
+    count = chain.height - kept.height
+    if count == 0:
+        return chain, drops
+    if kept.is_empty():
+        raise CalibrationError(
+            "expected forwards in USD, found none that could be converted; give the prices of the venues' "
+            "currencies in ForwardSettings(stable_prices=...)"
+        )
+    row = pl.DataFrame([("no_basis", "row", count)], schema=drops.schema, orient="row")
+    return kept, pl.concat([drops, row])
 
 
 def _forward_notes(curve: ForwardCurve) -> tuple[str, ...]:

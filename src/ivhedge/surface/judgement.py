@@ -61,10 +61,12 @@ class QuoteJudgement:
 
 
 def judged_by_essvi(
-    selection: QuoteSelection, calibration: Calibration, surface: EssviSurface
+    quotes: QuoteVols, selection: QuoteSelection, calibration: Calibration, surface: EssviSurface
 ) -> QuoteJudgement:
-    """Collect what the backbone made of the selected quotes."""
-    packed = selection.packed
+    """Collect what the backbone made of the selected quotes and of the bounds beside them."""
+    packed, bounds = selection.packed, selection.bound_rows
+    rows = np.concatenate((selection.rows, bounds))
+    taus = np.concatenate((packed.taus[packed.owner], quotes.tau[bounds]))
     parts = [
         f"minimum reached after {calibration.rounds} rounds"
         if calibration.converged
@@ -72,19 +74,32 @@ def judged_by_essvi(
     ]
     doubtful = _doubtful(packed.offsets, calibration.robust_weight < REJECTED)
     return QuoteJudgement(
-        rows=selection.rows,
-        fitted_vol=surface.implied_vol(packed.log_moneyness, packed.taus[packed.owner]),
-        information=packed.weight**2,
-        robust_weight=calibration.robust_weight,
+        rows=rows,
+        fitted_vol=surface.implied_vol(quotes.log_moneyness[rows], taus),
+        information=np.concatenate((packed.weight**2, np.zeros(bounds.size))),
+        robust_weight=np.concatenate((calibration.robust_weight, np.ones(bounds.size))),
         expiries=selection.expiries,
         status=("essvi",) * selection.expiries.size,
-        left_out=selection.left_out,
+        left_out=_outside(selection.left_out, quotes, bounds),
         iterations=calibration.iterations,
         rounds=calibration.rounds,
         converged=calibration.converged,
         warm=calibration.warm,
         reason="; ".join(parts + doubtful),
     )
+
+
+def _outside(left_out: dict[str, int], quotes: QuoteVols, bounds: IntArray) -> dict[str, int]:
+    """What was left out, less the bounds that were not."""
+    one_sided = ~quotes.is_two_sided[bounds]
+    one_tick = ~one_sided & quotes.at_one_tick[bounds]
+    used = {
+        SelectionReason.ONE_SIDED.value: int(one_sided.sum()),
+        SelectionReason.ONE_TICK.value: int(one_tick.sum()),
+        SelectionReason.TOO_WIDE.value: int((~one_sided & ~one_tick).sum()),
+    }
+    counts = {reason: count - used.get(reason, 0) for reason, count in left_out.items()}
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def judged_by_flexible(
@@ -97,21 +112,26 @@ def judged_by_flexible(
     """Collect what the flexible layer made of its bands."""
     information = np.zeros(len(quotes))
     information[selection.rows] = selection.packed.weight**2
-    parts = [
-        f"flexible layer solved in {sum(fit.iterations)} steps"
-        if fit.converged
-        else "the flexible layer stopped before its tolerance: certified, but not the best fit"
-    ]
-    bare = sum(status is not SliceStatus.FITTED for status in fit.status)
-    if bare:
-        parts.append(f"{bare} expiries carry the backbone's density")
+    bare = np.array([status is not SliceStatus.FITTED for status in fit.status])
+    # Quotes that no fit of their own has judged are not rejected.
+    judged = fit.used | np.repeat(bare, np.diff(bands.offsets))
+    if bare.all():
+        parts = [f"no expiry has a fit of its own ({fit.status[0].value})"]
+    else:
+        parts = [
+            f"flexible layer solved in {sum(fit.iterations)} steps"
+            if fit.converged
+            else "the flexible layer stopped before its tolerance: not the best fit"
+        ]
+        if bare.any():
+            parts.append(f"expiries with the backbone's density: {int(bare.sum())}")
     if not calibration.converged:
         parts.append("the backbone stopped before its minimum")
     return QuoteJudgement(
         rows=bands.source,
         fitted_vol=fit.fitted_vol,
         information=information[bands.source],
-        robust_weight=fit.used.astype(np.float64),
+        robust_weight=judged.astype(np.float64),
         expiries=bands.expiries,
         status=tuple(status.value for status in fit.status),
         left_out=_outside_bands(quotes, bands.source),
@@ -119,7 +139,7 @@ def judged_by_flexible(
         rounds=len(fit.iterations),
         converged=fit.converged,
         warm=calibration.warm,
-        reason="; ".join(parts + _doubtful(bands.offsets, ~fit.used)),
+        reason="; ".join(parts + _doubtful(bands.offsets, ~judged)),
     )
 
 
@@ -132,6 +152,7 @@ def _outside_bands(quotes: QuoteVols, source: IntArray) -> dict[str, int]:
         SelectionReason.IN_THE_MONEY.value: ~quotes.is_otm,
         "no_vol": no_vol,
         "crossed_vols": quotes.bid_iv > quotes.ask_iv,
+        SelectionReason.NO_WEIGHT.value: quotes.age_s > np.min(quotes.age_s) if len(quotes) else no_vol,
         SelectionReason.TOO_SHORT.value: np.ones(len(quotes), dtype=np.bool_),
     }
     counts = {}
@@ -149,4 +170,4 @@ def _doubtful(offsets: IntArray, rejected: BoolArray) -> list[str]:
     doubtful = int((share > 0.3).sum())
     if not doubtful:
         return []
-    return [f"{doubtful} expiries with over 30 % of their quotes rejected: check their forwards"]
+    return [f"expiries with over 30 % of their quotes rejected: {doubtful}; check their forwards"]

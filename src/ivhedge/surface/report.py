@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
-from ivhedge.core.units import DAYS_PER_YEAR
+from ivhedge.core.units import DAYS_PER_YEAR, format_ns
 from ivhedge.market import QuoteVols
+from ivhedge.surface.flexible.fit import EDGE
 from ivhedge.surface.judgement import QuoteJudgement
 
 __all__ = ["TENORS", "FitReport", "build_report"]
@@ -17,8 +18,6 @@ TENORS: Final = (("<3d", 0.0, 3.0), ("3-14d", 3.0, 14.0), ("14-90d", 14.0, 90.0)
 """Name, first and last day (exclusive) of the rows of `FitReport.by_tenor`."""
 
 _WORST = 10
-EDGE = 1e-9
-"""Vol within which a fitted vol on bid or ask counts as inside: rounding of the inversion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +36,9 @@ class FitReport:
         Share of all two-sided quotes of the fit, rejected ones included, whose surface vol lies inside bid
         and ask.
     n_quotes, n_rejected, n_expiries : int
-        Quotes given to the fit, those it rejected as outliers, and fitted expiries.
+        Two-sided quotes of the fit, quotes and bounds rejected as outliers, and fitted expiries.
     n_bounds, n_bounds_held : int
-        One-sided quotes among them, and those whose side the surface keeps.
+        One-sided quotes beside them, and those whose side the surface keeps.
     by_tenor : pl.DataFrame
         ``tenor, n_quotes, n_rejected, rmse_vol, median_error_vol, inside_bid_ask``; null without quotes.
     by_expiry : pl.DataFrame
@@ -54,6 +53,8 @@ class FitReport:
         ``reason, scope, count``: what cleaning removed, and with scope ``fit`` what was not fitted.
     skipped_expiries : tuple of str
         Listed expiries without a slice of their own.
+    expiry_notes : dict of str to str
+        Why they have none, and which others are of low confidence.
     forward_notes : tuple of str
         Venues and expiries whose forward was passed over, contradicts parity or could not be converted.
     iterations, rounds : int
@@ -79,6 +80,7 @@ class FitReport:
     rejected: pl.DataFrame
     drops: pl.DataFrame
     skipped_expiries: tuple[str, ...]
+    expiry_notes: dict[str, str]
     forward_notes: tuple[str, ...]
     iterations: int
     rounds: int
@@ -92,7 +94,7 @@ def build_report(
     *,
     quotes: QuoteVols,
     judgement: QuoteJudgement,
-    skipped_expiries: tuple[str, ...],
+    expiry_notes: dict[str, str],
     forward_notes: tuple[str, ...],
     cleaning_drops: pl.DataFrame,
     arbitrage_free: bool,
@@ -104,8 +106,8 @@ def build_report(
     quotes : QuoteVols
     judgement : QuoteJudgement
         What the model made of the quotes it was given.
-    skipped_expiries : tuple of str
-        Listed expiries without a slice of their own.
+    expiry_notes : dict of str to str
+        Listed expiries without a slice of their own, and those of low confidence, with the reason.
     forward_notes : tuple of str
         Venues and expiries whose forward is doubtful, in words.
     cleaning_drops : pl.DataFrame
@@ -141,19 +143,22 @@ def build_report(
         rejected=rejected,
         two_sided=two_sided,
     )
+    good = ~rejected & two_sided
     whole = scored.summary(np.ones(rows.size, dtype=np.bool_))
     left_out = [(reason, "fit", count) for reason, count in sorted(judgement.left_out.items())]
     parts = [judgement.reason]
-    if skipped_expiries:
-        parts.append(f"{len(skipped_expiries)} expiries without enough quotes")
+    own = {format_ns(int(expiry)) for expiry in judgement.expiries}
+    skipped = tuple(name for name in expiry_notes if name not in own)
+    if skipped:
+        parts.append(f"expiries without a slice: {len(skipped)}")
     if forward_notes:
-        parts.append(f"{len(forward_notes)} doubtful forwards")
+        parts.append(f"doubtful forwards: {len(forward_notes)}")
     return FitReport(
         rmse_vol=float("inf") if whole.rmse is None else whole.rmse,
         median_error_vol=float("inf") if whole.median is None else whole.median,
-        max_error_vol=float(np.max(np.abs(error[~rejected & two_sided]), initial=0.0)),
+        max_error_vol=float(np.max(np.abs(error[good]))) if good.any() else float("inf"),
         inside_bid_ask=0.0 if whole.inside is None else whole.inside,
-        n_quotes=int(rows.size),
+        n_quotes=whole.quotes,
         n_rejected=int(rejected.sum()),
         n_expiries=int(judgement.expiries.size),
         n_bounds=whole.bounds,
@@ -163,7 +168,8 @@ def build_report(
         worst=table[by_size[: min(_WORST, whole.quotes)]],
         rejected=table[by_size[rejected[by_size]]],
         drops=pl.concat([cleaning_drops, pl.DataFrame(left_out, schema=cleaning_drops.schema, orient="row")]),
-        skipped_expiries=skipped_expiries,
+        skipped_expiries=skipped,
+        expiry_notes=expiry_notes,
         forward_notes=forward_notes,
         iterations=judgement.iterations,
         rounds=judgement.rounds,

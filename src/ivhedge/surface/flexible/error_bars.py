@@ -142,7 +142,7 @@ def _information(
     half = np.maximum(0.5 * (ask - bid), SMALLEST_HALF_SPREAD * np.median(basis.width[e]))
     a = _prices(basis, e, k) * scale / half[:, None]
     pulled = np.isfinite(quotes.mid_vol[rows][used])
-    weight = np.where(pulled, fit.noise[e] ** -2.0, BAND_PRECISION)
+    weight = np.where(pulled, fit.noise[e] ** -2.0, BAND_PRECISION) * quotes.reliance[rows][used]
     return np.asarray(a.T @ (a * weight[:, None]))
 
 

@@ -18,7 +18,7 @@ from ivhedge.surface.flexible.quotes import FlexibleQuotes
 from ivhedge.surface.flexible.result import FitMemory, FlexibleFit, FlexibleSettings, SliceStatus
 from ivhedge.surface.flexible.surface import FlexibleSurface
 
-__all__ = ["fit_flexible"]
+__all__ = ["EDGE", "backbone_instead", "fit_flexible"]
 
 SOFTER = (0, 2, 1)
 """Softer rounds of the solver in the solves with ever more cuts."""
@@ -72,7 +72,7 @@ def fit_flexible(
     judgement = judge(quotes, work, able, settings, begin.states)
     stage = Stage(penalty=settings.penalty, smoothness=settings.smoothness)
     # Those believed are believed in full: trust below 1 would let the price leave a band for smoothness.
-    believed = judgement.used.astype(np.float64)
+    believed = judgement.used * quotes.reliance
     program = assemble_program(quotes, work, believed, judgement.noise, stage)
     search = CalendarSearch(basis, work.scale, slices, settings.mix)
     search.recall(begin.cuts)
@@ -89,7 +89,7 @@ def fit_flexible(
         status=status,
         mix=surface.mix,
         used=judgement.used,
-        inside=~((fitted < quotes.bid_vol - EDGE) | (fitted > quotes.ask_vol + EDGE)),
+        inside=_held(quotes, fitted),
         fitted_vol=fitted,
         noise=judgement.noise,
         iterations=tuple(int(s.steps.sum()) for s in judgement.solutions) + iterations,
@@ -156,6 +156,29 @@ def _is_law(work: Workspace, weight: FloatArray) -> bool:
     return bool(np.isfinite(sums).all() and np.abs(sums - 1.0).max() < 1e-9)
 
 
+def backbone_instead(quotes: FlexibleQuotes, fit: FlexibleFit) -> FlexibleFit:
+    """The backbone itself in the form of a flexible surface, where a fit has no valid certificate."""
+    surface = replace(fit.surface, mix=1.0)
+    vol = backbone_vols(quotes, np.column_stack(fit.surface.backbone.slice_parameters(quotes.taus)))
+    return replace(
+        fit,
+        surface=surface,
+        status=(SliceStatus.NOT_MENDED,) * quotes.taus.size,
+        mix=1.0,
+        wide=0.0,
+        used=np.zeros(vol.size, dtype=np.bool_),
+        inside=_held(quotes, vol),
+        fitted_vol=vol,
+        proof=prove(surface),
+        memory=None,
+    )
+
+
+def _held(quotes: FlexibleQuotes, vol: FloatArray) -> BoolArray:
+    """Quotes whose band holds a vol; a missing side bounds nothing."""
+    return ~((vol < quotes.bid_vol - EDGE) | (vol > quotes.ask_vol + EDGE))
+
+
 def _backbone_only(quotes: FlexibleQuotes, work: Workspace, backbone: EssviSurface) -> FlexibleFit:
     """The backbone itself in the form of a flexible surface, where the program could not be solved."""
     n, m = work.scale.shape
@@ -174,7 +197,7 @@ def _backbone_only(quotes: FlexibleQuotes, work: Workspace, backbone: EssviSurfa
         status=(SliceStatus.NOT_SOLVED,) * n,
         mix=1.0,
         used=np.zeros(vol.size, dtype=np.bool_),
-        inside=~((vol < quotes.bid_vol - 1e-12) | (vol > quotes.ask_vol + 1e-12)),
+        inside=_held(quotes, vol),
         fitted_vol=vol,
         noise=np.ones(n),
         iterations=(),

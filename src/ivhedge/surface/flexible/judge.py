@@ -45,7 +45,7 @@ def judge(
     for number in range(settings.judge_rounds):
         smoothness = settings.judge_smoothness / settings.judge_release**number
         stage = Stage(penalty=settings.judge_penalty, smoothness=smoothness)
-        program = assemble_program(quotes, work, trust * able, noise, stage)
+        program = assemble_program(quotes, work, trust * able * quotes.reliance, noise, stage)
         start = starts[number] if number < len(starts) else solutions[-1].state()
         solutions.append(solve(program, no_cuts(n, m), start, softer=0, tolerance=TOLERANCE))
         vol = fitted_vols(quotes, work, np.maximum(solutions[-1].x, 0.0), settings.mix)

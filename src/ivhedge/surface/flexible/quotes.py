@@ -41,6 +41,8 @@ class FlexibleQuotes:
     taus : FloatArray, shape (n,)
     source : IntArray, shape (q,)
         Row of each band in the quotes it came from.
+    reliance : FloatArray, shape (q,)
+        Weight by age, in (0, 1], 1 for the freshest quotes of an expiry; all 1 if left out.
 
     Raises
     ------
@@ -56,11 +58,16 @@ class FlexibleQuotes:
     expiries: IntArray
     taus: FloatArray
     source: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    reliance: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         count, n = self.log_moneyness.size, self.taus.size
         if n == 0 or self.expiries.shape != (n,) or self.offsets.shape != (n + 1,):
             raise CalibrationError("expected n >= 1 expiries, n taus and n + 1 offsets; check the quotes")
+        if self.reliance.size == 0:
+            object.__setattr__(self, "reliance", np.ones(count))
+        if self.reliance.shape != (count,) or not ((self.reliance > 0.0) & (self.reliance <= 1.0)).all():
+            raise CalibrationError("expected a reliance above 0 and at most 1 for every row")
         if any(a.shape != (count,) for a in (self.bid_vol, self.ask_vol, self.mid_vol)):
             raise CalibrationError("expected log_moneyness, bid_vol, ask_vol and mid_vol of one shape (q,)")
         if self.offsets[0] != 0 or self.offsets[-1] != count or (np.diff(self.offsets) < 0).any():
@@ -84,8 +91,17 @@ class FlexibleQuotes:
         return slice(int(self.offsets[expiry]), int(self.offsets[expiry + 1]))
 
 
-def flexible_quotes(quotes: QuoteVols, rules: SelectionRules | None = None) -> FlexibleQuotes:
-    """Take every out-of-the-money quote with at least one side.
+def flexible_quotes(
+    quotes: QuoteVols, rules: SelectionRules | None = None, *, half_life_s: float = 60.0
+) -> FlexibleQuotes:
+    """Take every out-of-the-money quote with at least one side that is not hopelessly old.
+
+    Parameters
+    ----------
+    quotes : QuoteVols
+    rules : SelectionRules, optional
+    half_life_s : float
+        Age at which a quote counts half as much as a fresh one, seconds.
 
     Raises
     ------
@@ -95,8 +111,9 @@ def flexible_quotes(quotes: QuoteVols, rules: SelectionRules | None = None) -> F
     rules = rules or SelectionRules()
     late = quotes.expiry_ns - quotes.ts_ns >= rules.min_hours * NS_PER_HOUR
     crossed = quotes.bid_iv > quotes.ask_iv
+    fresh = quotes.age_s <= rules.max_staleness_half_lives * half_life_s
     rows = np.flatnonzero(
-        quotes.is_otm & late & ~crossed & (np.isfinite(quotes.bid_iv) | np.isfinite(quotes.ask_iv))
+        quotes.is_otm & late & fresh & ~crossed & (np.isfinite(quotes.bid_iv) | np.isfinite(quotes.ask_iv))
     )
     if rows.size == 0:
         raise CalibrationError(
@@ -106,6 +123,7 @@ def flexible_quotes(quotes: QuoteVols, rules: SelectionRules | None = None) -> F
     keys = (quotes.mid_iv, quotes.ask_iv, quotes.bid_iv, quotes.log_moneyness, quotes.expiry_ns)
     rows = rows[np.lexsort(tuple(key[rows] for key in keys))]
     expiries, first = np.unique(quotes.expiry_ns[rows], return_index=True)
+    youngest = np.repeat(np.minimum.reduceat(quotes.age_s[rows], first), np.diff(np.append(first, rows.size)))
     pulled = quotes.is_two_sided[rows] & ~quotes.at_one_tick[rows]
     pulled &= quotes.half_spread_iv[rows] <= rules.max_relative_half_spread * quotes.mid_iv[rows]
     return FlexibleQuotes(
@@ -117,6 +135,7 @@ def flexible_quotes(quotes: QuoteVols, rules: SelectionRules | None = None) -> F
         expiries=expiries,
         taus=quotes.tau[rows[first]],
         source=rows,
+        reliance=np.exp2((youngest - quotes.age_s[rows]) / half_life_s),
     )
 
 

@@ -19,6 +19,7 @@ class SliceStatus(StrEnum):
 
     FITTED = "fitted"
     BACKBONE = "backbone: fewer than the least two-sided quotes, the density is the backbone's"
+    NOT_MENDED = "backbone: prices of neighbouring expiries fall, and no share of the backbone mends it"
     NOT_SOLVED = "backbone: the program could not be solved, check vols and tenors of all expiries"
 
 
