@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.market.parity import weighted_median
 
@@ -32,6 +33,11 @@ class StablePrice:
         ``given`` or ``estimated``.
     n_expiries : int
         Pairs of forwards that an estimate rests on; 0 where given.
+
+    Raises
+    ------
+    ConfigError
+        If the price is not finite and positive, or its error negative or not finite.
     """
 
     currency: str
@@ -39,6 +45,13 @@ class StablePrice:
     std_error: float
     source: str
     n_expiries: int
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.price < np.inf and 0.0 <= self.std_error < np.inf):
+            raise ConfigError(
+                f"{self.currency}: expected a finite price above 0 and a finite std_error >= 0 in USD, "
+                f"found price={self.price}, std_error={self.std_error}"
+            )
 
 
 def stable_prices(

@@ -17,7 +17,7 @@ from ivhedge.core.units import NS_PER_YEAR, format_ns
 from ivhedge.market.arrays import floats, median, nanoseconds
 from ivhedge.market.forward_basis import DOLLAR, StablePrice, stable_prices
 from ivhedge.market.moment import single_moment
-from ivhedge.market.parity import MAD_TO_SD, ParityForward, parity_forwards
+from ivhedge.market.parity import MAD_TO_SD, ParityForward, outside_bands, parity_forwards
 
 __all__ = [
     "ForwardCurve",
@@ -90,13 +90,15 @@ class ForwardSettings:
         A venue's own number is only as good as its option market keeps it: this share of the parity
         forward's standard error is added (in squares) to the spread of the numbers shown.
     mark_error_bp : float
-        Standard error of a future known by a mark or a last trade only, basis points.
+        Standard error of a future known by a mark or a last trade only, and the smallest of a venue's own
+        forward that no `min_pairs` pairs check, basis points.
     drift_vol : float
         A future stamped another time than the chain is off by this annual volatility times the square
         root of the lag.
     band_slack_bp : float
         How far a future or the venue's own forward may lie outside the executable parity band before it
-        is passed over, basis points.
+        is passed over, basis points. Fewer than `min_pairs` pairs may be stale together: two of their
+        standard errors are added.
     outlier_bp : float
         A venue further than this (and than five of its standard errors) from the median of three or more
         venues is not pooled, basis points.
@@ -150,7 +152,10 @@ class ForwardCurve:
         the forward of such a venue times this price.
     status : pl.DataFrame
         ``venue, expiry, status, detail`` of every listed venue and expiry, a `ForwardStatus` each; the detail
-        names the values that disagree.
+        names the values that disagree. ``NO_BASIS`` and ``NOT_POOLED`` go before the others: rows of the
+        former cannot stand beside forwards in `currency`, rows of the latter take the pooled forward.
+    currencies : tuple of (str, str)
+        Venues that quote in another currency than USD, and which.
     """
 
     ts_ns: int
@@ -162,6 +167,15 @@ class ForwardCurve:
     currency: str = DOLLAR
     basis: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_BASIS_SCHEMA))
     status: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_STATUS_SCHEMA))
+    currencies: tuple[tuple[str, str], ...] = ()
+
+    def venue_factor(self, venue: str) -> float:
+        """What turns a pooled forward into the currency of a venue's prices; NaN where no price is known."""
+        unit = dict(self.currencies).get(venue, DOLLAR)
+        if unit == self.currency:
+            return 1.0
+        prices = dict(self.basis.select("currency", "price").iter_rows())
+        return 1.0 / prices[unit] if self.currency == DOLLAR and unit in prices else float("nan")
 
     def forward_of(self, expiry_ns: int) -> float:
         """Pooled forward of a listed expiry, USD.
@@ -221,8 +235,9 @@ def estimate_forwards(
     A future and the venue's own forward are believed only inside the executable parity band (where there
     is one). Error bars: a two-sided future, half its spread over sqrt(3) and the lag of its stamp; parity,
     the scatter and width of its pairs; the venue's own forward, the robust spread of its values over the
-    rows of the expiry and a share of the parity error. Pooling weighs by inverse variance; the pooled
-    error grows with the disagreement of the venues.
+    rows of the expiry and a share of the parity error, or at least that of a mark where no pairs check it;
+    such a forward is not pooled if it contradicts the parity band of every other venue. Pooling weighs by
+    inverse variance; the pooled error grows with the disagreement of the venues.
     """
     settings = settings or ForwardSettings()
     ts_ns, underlying = single_moment(chain)
@@ -242,11 +257,11 @@ def estimate_forwards(
             "use a chain with forwards or quotes"
         )
     table = pl.DataFrame(rows, schema=_TABLE_SCHEMA, orient="row")
-    return _curve(ts_ns, underlying, table, settings, notes)
+    return _curve(ts_ns, underlying, table, {venue for _, venue in listed}, settings, notes)
 
 
 class _Notes:
-    """What there is to say about each venue and expiry; the first word stands."""
+    """What there is to say about each venue and expiry; the first word stands unless overruled."""
 
     def __init__(self) -> None:
         self._said: dict[tuple[int, str], tuple[ForwardStatus, str]] = {}
@@ -254,13 +269,23 @@ class _Notes:
     def say(self, venue: str, expiry_ns: int, status: ForwardStatus, detail: str = "") -> None:
         self._said.setdefault((expiry_ns, venue), (status, detail))
 
+    def overrule(self, venue: str, expiry_ns: int, status: ForwardStatus, detail: str) -> None:
+        """Say what the rows must not be used for, with what was said before behind it."""
+        before = self._said.get((expiry_ns, venue), (status, ""))[1]
+        self._said[expiry_ns, venue] = status, "; ".join(text for text in (detail, before) if text)
+
     def table(self) -> pl.DataFrame:
         rows = [(venue, at, status.value, text) for (at, venue), (status, text) in sorted(self._said.items())]
         return pl.DataFrame(rows, schema=_STATUS_SCHEMA, orient="row")
 
 
 def _curve(
-    ts_ns: int, underlying: str, table: pl.DataFrame, settings: ForwardSettings, notes: _Notes
+    ts_ns: int,
+    underlying: str,
+    table: pl.DataFrame,
+    listed: set[str],
+    settings: ForwardSettings,
+    notes: _Notes,
 ) -> ForwardCurve:
     """Forwards of all venues in one currency, pooled."""
     stamps, venues = nanoseconds(table["expiry"]), table["venue"].to_list()
@@ -268,8 +293,12 @@ def _curve(
     quoted = dict(settings.currencies)
     units = [quoted.get(venue, DOLLAR) for venue in venues]
     prices = stable_prices(units, stamps, forward, error, settings.stable_prices)
+    # A venue without any forward of its own takes the pooled one at the given price of its currency.
+    wanted = {quoted.get(venue, DOLLAR) for venue in listed}
+    prices = {p.currency: p for p in settings.stable_prices if p.currency in wanted - {DOLLAR}} | prices
     alone = len(set(units)) == 1 and units[0] not in prices
     usable = np.ones(forward.size, dtype=np.bool_)
+    rate, doubt = np.ones(forward.size), np.zeros(forward.size)
     for number, unit in enumerate(units):
         if unit == DOLLAR or alone:
             continue
@@ -278,17 +307,29 @@ def _curve(
             text = (
                 f"expected a price of {unit} or an expiry shared with a USD venue, found neither; not pooled"
             )
-            notes.say(venues[number], int(stamps[number]), ForwardStatus.NO_BASIS, text)
+            notes.overrule(venues[number], int(stamps[number]), ForwardStatus.NO_BASIS, text)
             continue
         price = prices[unit]
         error[number] = price.price * float(
             np.hypot(error[number], forward[number] * price.std_error / price.price)
         )
         forward[number] *= price.price
+        rate[number], doubt[number] = price.price, price.std_error / price.price
     currency = units[0] if alone else DOLLAR
+    low, high = (np.where(usable, floats(table[b]) * rate, np.nan) for b in ("band_low", "band_high"))
+    judged = (table["method"] == ForwardMethod.VENUE.value).to_numpy() & np.isnan(low) & usable
+    room = settings.band_slack_bp * _BASIS_POINT * forward + 2.0 * error
+    against = outside_bands(stamps, forward, room, judged, low - 2.0 * doubt * low, high + 2.0 * doubt * high)
+    for number, (bottom, top) in against.items():
+        text = (
+            f"{forward[number]:.2f} {currency}, without pairs of its own, lies outside the executable parity "
+            f"bands of the other venues, {bottom:.2f} to {top:.2f}; not pooled"
+        )
+        notes.overrule(venues[number], int(stamps[number]), ForwardStatus.NOT_POOLED, text)
+        usable[number] = False
     for number in np.flatnonzero(_left_out(stamps, forward, error, usable, settings)).tolist():
         text = f"{forward[number]:.2f} {currency} lies far from the median of the venues; not pooled"
-        notes.say(venues[number], int(stamps[number]), ForwardStatus.NOT_POOLED, text)
+        notes.overrule(venues[number], int(stamps[number]), ForwardStatus.NOT_POOLED, text)
         usable[number] = False
     for venue, expiry_ns in zip(venues, stamps.tolist(), strict=True):
         notes.say(venue, expiry_ns, ForwardStatus.OK)
@@ -304,6 +345,7 @@ def _curve(
         currency=currency,
         basis=pl.DataFrame(basis, schema=_BASIS_SCHEMA, orient="row"),
         status=notes.table(),
+        currencies=settings.currencies,
     )
 
 
@@ -366,25 +408,29 @@ def _choose(
     notes: _Notes,
 ) -> _Row | None:
     key = (venue, expiry_ns)
-    pair = parity.get(key)
-    if pair is not None and pair.n_pairs < settings.min_pairs:
-        pair = None
+    band = parity.get(key)
+    # Too few pairs for a forward can still contradict one.
+    pair = band if band is not None and band.n_pairs >= settings.min_pairs else None
     available: dict[ForwardMethod, _Candidate] = {}
     for method, candidates in ((ForwardMethod.FUTURE, dated), (ForwardMethod.VENUE, own)):
         if key not in candidates:
             continue
-        if pair and _is_outside(candidates[key].forward, pair, settings):
+        if band and _is_outside(candidates[key].forward, band, settings):
             text = (
                 f"{method.value} {candidates[key].forward:.2f} lies outside the executable parity band "
-                f"{pair.band_low:.2f} to {pair.band_high:.2f}; parity gives {pair.forward:.2f}"
+                f"{band.band_low:.2f} to {band.band_high:.2f}; parity gives {band.forward:.2f}"
             )
-            if method in settings.methods:
+            # Coin prices of the rows are turned into USD by their own forward, whatever the methods.
+            if method in settings.methods or method is ForwardMethod.VENUE:
                 notes.say(venue, expiry_ns, ForwardStatus.CONTRADICTS_PARITY, text)
         else:
             available[method] = candidates[key]
-    if pair is not None and ForwardMethod.VENUE in available:
+    if ForwardMethod.VENUE in available:
         shown = available[ForwardMethod.VENUE]
-        error = float(np.hypot(shown.std_error, settings.venue_share * pair.std_error))
+        if pair is not None:
+            error = float(np.hypot(shown.std_error, settings.venue_share * pair.std_error))
+        else:
+            error = max(shown.std_error, settings.mark_error_bp * _BASIS_POINT * shown.forward)
         available[ForwardMethod.VENUE] = _Candidate(forward=shown.forward, std_error=error)
     if pair is not None:
         error = max(pair.std_error, _floor(pair.forward, settings))
@@ -398,13 +444,15 @@ def _choose(
         notes.say(venue, expiry_ns, ForwardStatus.PARITY_DISJOINT, text)
     method = min(usable, key=lambda m: available[m].std_error)
     best = available[method]
-    low, high = (pair.band_low, pair.band_high) if pair else (None, None)
-    n_pairs = pair.n_pairs if pair else 0
+    low, high = (band.band_low, band.band_high) if band else (None, None)
+    n_pairs = band.n_pairs if band else 0
     return venue, expiry_ns, best.forward, best.std_error, n_pairs, method.value, low, high
 
 
 def _is_outside(forward: float, pair: ParityForward, settings: ForwardSettings) -> bool:
     slack = settings.band_slack_bp * _BASIS_POINT * forward
+    if pair.n_pairs < settings.min_pairs:
+        slack += 2.0 * pair.std_error
     return not pair.band_low - slack <= forward <= pair.band_high + slack
 
 

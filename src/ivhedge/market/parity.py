@@ -14,7 +14,7 @@ from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.core.units import NS_PER_YEAR
 from ivhedge.market.arrays import floats, median, nanoseconds
 
-__all__ = ["MAD_TO_SD", "ParityForward", "parity_forwards", "weighted_median"]
+__all__ = ["MAD_TO_SD", "ParityForward", "outside_bands", "parity_forwards", "weighted_median"]
 
 MAD_TO_SD = 1.4826
 """Standard deviation of a normal sample over its median absolute deviation."""
@@ -67,6 +67,39 @@ def weighted_median(values: FloatArray, weights: FloatArray) -> float:
     high = int(np.searchsorted(cumulated, half, side="right"))
     ordered = values[order]
     return float(0.5 * (ordered[low] + ordered[min(high, ordered.size - 1)]))
+
+
+def outside_bands(
+    expiry_ns: IntArray,
+    forward: FloatArray,
+    room: FloatArray,
+    judged: BoolArray,
+    low: FloatArray,
+    high: FloatArray,
+) -> dict[int, tuple[float, float]]:
+    """Judged forwards that lie outside every executable band of their expiry.
+
+    Parameters
+    ----------
+    expiry_ns : IntArray, shape (n,)
+    forward, room : FloatArray, shape (n,)
+        Forwards, and how far each may lie outside, in one currency.
+    judged : BoolArray, shape (n,)
+    low, high : FloatArray, shape (n,)
+        Bands in the same currency, NaN where there is none.
+
+    Returns
+    -------
+    dict
+        The hull of the bands by the position of the forward; an expiry without bands judges nothing.
+    """
+    found = {}
+    for number in np.flatnonzero(judged).tolist():
+        at = (expiry_ns == expiry_ns[number]) & np.isfinite(low)
+        below, above = forward[number] < low[at] - room[number], forward[number] > high[at] + room[number]
+        if at.any() and (below | above).all():
+            found[number] = float(low[at].min()), float(high[at].max())
+    return found
 
 
 def parity_forwards(

@@ -36,6 +36,8 @@ class QuoteStatus(IntEnum):
 
 EXCLUDED_ERRORS = 5.0
 """Standard errors from the venue's forward beyond which a row's own outside the band is refused."""
+EXCLUDED_SHARE = 0.01
+"""Distance from the venue's forward beyond which that holds though most rows of the expiry are right."""
 
 
 def _no_floats() -> FloatArray:
@@ -81,7 +83,8 @@ class QuoteVols:
     expiry_ns : IntArray
     strike, tau, forward, log_moneyness : FloatArray
         `forward` is the row's own where it has one that the curve did not refuse, else the venue's of
-        that expiry, else the pooled one.
+        that expiry, else the pooled one in the venue's currency. Where the venue is ``NOT_POOLED`` it is
+        the pooled one; where the price of the venue's currency is not known there is no pooled one.
     is_call : BoolArray
     bid_iv, ask_iv, mid_iv : FloatArray
         Decimals, NaN exactly where the status is not ``OK``; `mid_iv` belongs to the mid price of a
@@ -252,21 +255,29 @@ def quote_vols(
 
 def _row_forwards(chain: pl.DataFrame, forwards: ForwardCurve) -> FloatArray:
     """The row's own forward unless the curve refused it, else the venue's of that expiry, else the pooled."""
-    known = forwards.table.select("venue", "expiry", "forward", "std_error", "band_low", "band_high")
-    refused = forwards.status.filter(pl.col("status") == ForwardStatus.CONTRADICTS_PARITY.value)
-    known = known.join(refused.select("venue", "expiry", refused=True), on=["venue", "expiry"], how="left")
-    listed = chain.select("venue", "expiry").join(known, on=["venue", "expiry"], how="left")
+    key = ["venue", "expiry"]
+    known = forwards.table.select(*key, "forward", "std_error", "band_low", "band_high")
+    said = forwards.status.select(*key, "status")
+    listed = chain.select(key).join(known, on=key, how="left").join(said, on=key, how="left")
     venue, low, high = (floats(listed[name]) for name in ("forward", "band_low", "band_high"))
+    refused, lone = (
+        (listed["status"] == status.value).fill_null(value=False).to_numpy()
+        for status in (ForwardStatus.CONTRADICTS_PARITY, ForwardStatus.NOT_POOLED)
+    )
     own = floats(chain["forward"])
     # The status may be about a future; a row beside the band by less than the error bar is stamped apart.
     far = np.abs(own - venue) > EXCLUDED_ERRORS * floats(listed["std_error"])
-    far &= listed["refused"].fill_null(value=False).to_numpy() & ((own < low) | (own > high))
-    own = np.where(far, np.nan, own)
+    far &= ((own < low) | (own > high)) & (refused | (np.abs(own / venue - 1.0) > EXCLUDED_SHARE))
+    # Refused with nothing to put in its place: only the pooled forward is left.
+    far |= refused & np.isnan(venue)
+    own, venue = np.where(far | lone, np.nan, own), np.where(lone, np.nan, venue)
     if np.isfinite(own).all():
         return own
     stamps = nanoseconds(chain["expiry"])
     at = np.minimum(np.searchsorted(forwards.expiry_ns, stamps), forwards.expiry_ns.size - 1)
     pooled = np.where(forwards.expiry_ns[at] == stamps, forwards.forwards[at], np.nan)
+    factor = {name: forwards.venue_factor(name) for name in set(chain["venue"])}
+    pooled = pooled * np.array([factor[name] for name in chain["venue"]])
     filled = np.where(np.isfinite(own), own, np.where(np.isfinite(venue), venue, pooled))
     if not np.isfinite(filled).any():
         name = chain["instrument_name"][0]
