@@ -13,7 +13,7 @@ demo:  ## Install, then run the whole job on a simulated five-venue market and w
 	@$(BIN)/ivhedge demo --out out/demo
 
 test: check  ## Install, check the code and run the tests
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 check:  ## Style, types and layers
 	@bash scripts/bootstrap.sh dev

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from flexible_data import every_fourth, without
 from ivhedge.core.types import FloatArray
 from ivhedge.market import clean_chain, quote_vols, read_chains
 from ivhedge.surface import certify, fit_surface
@@ -23,31 +24,6 @@ from ivhedge.surface.flexible import FlexibleQuotes, FlexibleSettings, fit_flexi
 
 BUCKETS = (("< 3 d", 3.0), ("3-14 d", 14.0), ("14-90 d", 90.0), ("> 90 d", np.inf))
 SETTINGS = FlexibleSettings()
-
-
-def without(quotes: FlexibleQuotes, dropped: FloatArray) -> FlexibleQuotes:
-    """The quotes that are not dropped."""
-    keep = ~dropped
-    counts = [int(keep[quotes.rows(e)].sum()) for e in range(quotes.taus.size)]
-    return FlexibleQuotes(
-        log_moneyness=quotes.log_moneyness[keep],
-        bid_vol=quotes.bid_vol[keep],
-        ask_vol=quotes.ask_vol[keep],
-        mid_vol=quotes.mid_vol[keep],
-        offsets=np.concatenate(([0], np.cumsum(counts))),
-        expiries=quotes.expiries,
-        taus=quotes.taus,
-    )
-
-
-def every_fourth(quotes: FlexibleQuotes) -> FloatArray:
-    """Every fourth quote with a mid, never the outermost ones."""
-    out = np.zeros(quotes.log_moneyness.size, dtype=np.bool_)
-    for e in range(quotes.taus.size):
-        rows = quotes.rows(e)
-        inner = np.flatnonzero(np.isfinite(quotes.mid_vol[rows]))[1:-1] + rows.start
-        out[inner[2::4]] = True
-    return out
 
 
 def owner(quotes: FlexibleQuotes) -> FloatArray:

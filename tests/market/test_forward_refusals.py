@@ -70,6 +70,17 @@ def test_rows_of_an_outlier_among_three_venues_take_the_pooled_forward(make_chai
     np.testing.assert_allclose(quote_vols(chain, curve).forward, 90_000.0, rtol=1e-6)
 
 
+def test_two_against_two_leaves_nobody_out(make_chain):
+    # All four lie far from their middle: a median that nobody shares refuses nobody.
+    names = ("aurora", "borealis", "cirrus", "deribit")
+    chain = pl.concat(
+        make_chain(venue=name, forward=90_000.0 if i < 2 else 94_500.0, half_spread=0.002)
+        for i, name in enumerate(names)
+    )
+    curve = estimate_forwards(chain, settings=ForwardSettings(band_slack_bp=1e4))
+    assert [status_of(curve, name) for name in names] == [["ok"]] * 4
+
+
 @pytest.mark.parametrize("wrong", [0.05, -0.05, 0.02])
 def test_a_minority_of_wrong_rows_is_refused(make_chain, wrong):
     at = pl.col("strike") < 85e3

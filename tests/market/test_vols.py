@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -5,7 +6,14 @@ import polars as pl
 import pytest
 
 from ivhedge.core.errors import ConfigError, DataError
-from ivhedge.market import ForwardSettings, QuoteSettings, clean_chain, estimate_forwards, quote_vols
+from ivhedge.market import (
+    ForwardSettings,
+    QuoteSettings,
+    QuoteStatus,
+    clean_chain,
+    estimate_forwards,
+    quote_vols,
+)
 from ivhedge.pricing import IvStatus, black76_greeks, black76_price
 
 NULL = pl.lit(None, pl.Float64)
@@ -122,6 +130,46 @@ def test_one_tick_bid_is_flagged(make_chain):
     chain = make_chain().with_columns(bid=pl.when(pl.col("strike") == 110e3).then(0.0001).otherwise("bid"))
     quotes = vols(chain)
     assert (quotes.at_one_tick == (quotes.strike == 110e3)).all()
+
+
+def test_every_row_says_what_it_is_good_for(make_chain):
+    at, call = pl.col("strike"), pl.col("is_call")
+    chain = make_chain().with_columns(
+        bid=pl.when(at == 100e3)
+        .then(None)
+        .when((at == 110e3) & call)
+        .then(0.0001)
+        .when((at == 95e3) & call)
+        .then(pl.col("ask") * 1.01)
+        .otherwise("bid"),
+        ask=pl.when((at == 85e3) & ~call).then(None).otherwise("ask"),
+    )
+    # Not cleaned: a crossed row that got this far is named, whatever its vols are.
+    quotes = quote_vols(chain, estimate_forwards(make_chain()))
+    expected = {
+        (100e3, True): QuoteStatus.ASK_ONLY,
+        (110e3, True): QuoteStatus.ONE_TICK,
+        (95e3, True): QuoteStatus.CROSSED,
+        (85e3, False): QuoteStatus.BID_ONLY,
+        (90e3, True): QuoteStatus.TWO_SIDED,
+    }
+    for (strike, is_call), status in expected.items():
+        row = (quotes.strike == strike) & (quotes.is_call == is_call)
+        assert quotes.status[row].tolist() == [status], (strike, is_call)
+
+
+def test_a_row_far_from_the_venue_forward_but_inside_the_band_keeps_its_own(make_chain):
+    # Wide quotes leave a wide band: a row 1.5 % away may be stamped apart, and nothing contradicts it.
+    chain = make_chain(half_spread=0.3)
+    curve = estimate_forwards(chain)
+    low, high = curve.table.select("band_low", "band_high").row(0)
+    assert low < 0.985 * 90e3 < 90e3 < high
+    moved = chain.with_columns(
+        forward=pl.when(pl.col("strike") == 110e3).then(0.985 * 90e3).otherwise("forward")
+    )
+    tight = replace(curve, table=curve.table.with_columns(std_error=pl.lit(1.0)))
+    quotes = quote_vols(moved, tight)
+    np.testing.assert_array_equal(quotes.forward[quotes.strike == 110e3], 0.985 * 90e3)
 
 
 def test_otm_flag(make_chain):
