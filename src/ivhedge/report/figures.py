@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["fit_figure", "require_matplotlib", "write_fit_png"]
+__all__ = ["DPI", "fit_figure", "own_style", "require_matplotlib", "write_fit_png"]
 
-_DPI = 110
+DPI = 110
 _WIDTH = 16.0
 _HEAD = 3.9
 _STYLE: Final = {
@@ -83,8 +83,8 @@ def write_fit_png(view: FitView, path: Path | str) -> Path:
     content = io.BytesIO()
     # The software's name and version would change the bytes.
     figure = fit_figure(view)
-    with _own_style():
-        figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
+    with own_style():
+        figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
     atomic.write_bytes(target, content.getvalue())
     return target
 
@@ -114,8 +114,8 @@ def fit_figure(view: FitView) -> "Figure":
     panels = [panel for panel in smile_panels(view.smiles) if panel.strikes is not None]
     rows = -(-len(panels) // COLUMNS)
     height = _HEAD + ROW_HEIGHT * rows
-    with _own_style():
-        figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
+    with own_style():
+        figure = Figure(figsize=(_WIDTH, height), dpi=DPI, facecolor="white")
         FigureCanvasAgg(figure)
         if rows:
             split = figure.add_gridspec(2, 1, height_ratios=(_HEAD, ROW_HEIGHT * rows), hspace=0.0)
@@ -128,7 +128,7 @@ def fit_figure(view: FitView) -> "Figure":
 
 
 @contextmanager
-def _own_style() -> Iterator[None]:
+def own_style() -> Iterator[None]:
     """Matplotlib's defaults and ours for a while; drawing needs them as much as building does."""
     import matplotlib
 

@@ -17,6 +17,7 @@ from ivhedge.risk import Exposures, SpotVolMatrix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 __all__ = [
     "backtest_tables",
@@ -25,6 +26,7 @@ __all__ = [
     "frame_table",
     "plan_tables",
     "spot_vol_table",
+    "text_table",
 ]
 
 _MAX_ROWS = 50
@@ -32,14 +34,15 @@ _MAX_WIDTH = 100
 _WRAPPED = frozenset({"why", "", "instrument"})
 
 
-def _table(
+def text_table(
     title: str,
     headings: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    rows: "Sequence[Sequence[str | Text]]",
     *,
     text: int = 1,
     texts: Sequence[int] | None = None,
 ) -> "RenderableType":
+    """Build a table: the first `text` columns, or those of `texts`, hold words, the others numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table
@@ -53,7 +56,7 @@ def _table(
             Text(heading), justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text
         )
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     # A table's own title would be folded to the table's width.
     return Group(Text(title, style="italic"), shown)
 
@@ -100,7 +103,7 @@ def _policies(result: BacktestResult, baseline: PolicyResult) -> "RenderableType
         "cost",
         "money",
     ]
-    return _table(title, headings, rows)
+    return text_table(title, headings, rows)
 
 
 def _last_exposures(result: BacktestResult) -> "RenderableType":
@@ -117,7 +120,7 @@ def _last_exposures(result: BacktestResult) -> "RenderableType":
         for row in final_exposures(policy).iter_rows(named=True)
     ]
     headings = ["policy", "coin", "delta coin", "gamma 1 %", "vega USD/pt", "theta USD/day"]
-    return _table("exposure at the end", headings, rows, text=2)
+    return text_table("exposure at the end", headings, rows, text=2)
 
 
 def exposure_tables(seen: Exposures) -> "list[RenderableType]":
@@ -133,7 +136,7 @@ def exposure_tables(seen: Exposures) -> "list[RenderableType]":
         "vega USD/pt",
         "theta USD/day",
     ]
-    return [_table("exposures", headings, rows, text=2)]
+    return [text_table("exposures", headings, rows, text=2)]
 
 
 def _exposure_row(row: dict[str, object]) -> list[str]:
@@ -166,7 +169,7 @@ def spot_vol_table(matrix: SpotVolMatrix) -> "RenderableType":
         ]
         for vol, column in zip(matrix.vol_shocks, matrix.pnl_usd.T, strict=True)
     ]
-    return _table("spot × vol, profit in thousand USD, full revaluation", headings, rows)
+    return text_table("spot × vol, profit in thousand USD, full revaluation", headings, rows)
 
 
 def plan_tables(plan: HedgePlan) -> "list[RenderableType]":
@@ -198,8 +201,8 @@ def plan_tables(plan: HedgePlan) -> "list[RenderableType]":
     before, after = plan.variance_before**0.5, plan.variance_after**0.5
     shown: list[RenderableType] = [
         Text(f"{plan.status.value}: {plan.reason}"),
-        _table("legs", ["instrument", "side", "contracts", "limit", "cost USD", "why"], legs, text=2),
-        _table("exposures", ["factor", "unit", "before", "after", "lower", "upper"], factors, text=2),
+        text_table("legs", ["instrument", "side", "contracts", "limit", "cost USD", "why"], legs, text=2),
+        text_table("exposures", ["factor", "unit", "before", "after", "lower", "upper"], factors, text=2),
         Text(
             f"cost {fmt.number(plan.cost_usd, 2)} USD; standard deviation of a day's profit "
             f"{fmt.number(before)} → {fmt.number(after)} USD; {plan.n_candidates} candidates"
@@ -238,23 +241,23 @@ def fit_tables(view: FitView) -> "list[RenderableType]":
     facts = [list(fact) for fact in (*view.facts, *view.certificate)]
     return [
         Text(view.verdict, style="bold green" if view.certified else "bold red"),
-        _table("fit and certificate", ["measure", ""], facts, text=2),
-        _table(
+        text_table("fit and certificate", ["measure", ""], facts, text=2),
+        text_table(
             "by expiry; bounds are one-sided quotes, rmse in vol points",
             _lower(EXPIRY_HEADINGS),
             expiry_rows(view.by_expiry),
             texts=(0, 2),
         ),
         *(Text(f"• {note}") for note in view.notes),
-        _table(
+        text_table(
             "forwards and smile; 25-delta RR and BF in vol points",
             _lower(TERM_HEADINGS),
             term_rows(view),
             texts=(0, 3),
         ),
-        _table("by tenor", ["tenor", "quotes", "inside bid/ask", "rmse pts", "median error pts"], tenors),
-        _table("largest errors", ["instrument", "bid %", "ask %", "surface %", "error pts"], worst),
-        _table("quotes not fitted", ["reason", "quotes"], drops),
+        text_table("by tenor", ["tenor", "quotes", "inside bid/ask", "rmse pts", "median error pts"], tenors),
+        text_table("largest errors", ["instrument", "bid %", "ask %", "surface %", "error pts"], worst),
+        text_table("quotes not fitted", ["reason", "quotes"], drops),
     ]
 
 
@@ -277,7 +280,7 @@ def frame_table(frame: pl.DataFrame, title: str) -> "RenderableType":
     more = f", {frame.height - shown.height} more rows" if frame.height > shown.height else ""
     hidden = f"; not shown: {', '.join(rest)}" if rest else ""
     rows = list(zip(*(columns[name] for name in names), strict=True))
-    return _table(title + more + hidden, names, rows, text=len(names))
+    return text_table(title + more + hidden, names, rows, text=len(names))
 
 
 def _cell(value: object) -> str:

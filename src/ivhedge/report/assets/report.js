@@ -111,8 +111,8 @@
     days: (v) => trim(v, v < 1 ? 1 : 0),
     strike: (v) => (Math.abs(v) >= 10000 ? trim(v / 1000, 1) + "k" : trim(v, 2)),
     day,
-    heatTip_usd: (p) => `P&amp;L ${fixed(p.value[2], 0)} USD`,
-    heatTip_coin: (p) => `P&amp;L ${fixed(p.value[2], 4)}`,
+    heatTip_usd: (p) => `${escaped(p.seriesName)}<br>${fixed(p.value[2], 0)} USD`,
+    heatTip_coin: (p) => `${escaped(p.seriesName)}<br>${fixed(p.value[2], 4)}`,
     heat_usd: (p) => compact(p.value[2]),
     heat_coin: (p) => trim(p.value[2], 3),
     quoteTip: (p) => {

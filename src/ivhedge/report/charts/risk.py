@@ -1,7 +1,6 @@
 """Exposures over time, the spot x vol matrix, and where the run's time went."""
 
 import math
-from collections.abc import Sequence
 
 import polars as pl
 
@@ -9,9 +8,9 @@ from ivhedge.core.units import VOL_POINT
 from ivhedge.engine import series
 from ivhedge.engine.result import BacktestResult
 from ivhedge.report import format as fmt
+from ivhedge.report.charts.heat import heat_option
 from ivhedge.report.charts.style import (
     Chart,
-    Option,
     bar,
     base,
     color,
@@ -84,22 +83,15 @@ def spot_vol_heatmap(table: pl.DataFrame, title: str, *, unit: str = "usd") -> C
     reach = max((abs(cell[2]) for cell in cells), default=0.0) or 1.0
     # Colour by the signed root, so that small gains are told from small losses beside a large tail.
     cells = [[*cell, math.copysign(math.sqrt(abs(cell[2]) / reach), cell[2])] for cell in cells]
-    option = base(legend=False, tooltip="usd0" if unit == "usd" else "coin", trigger="item")
-    option |= {
-        "grid": {"left": 16, "right": 12, "top": 12, "bottom": 28},
-        "xAxis": _shock_axis([fmt.percent(shock, 0, signed=True) for shock in spots], "spot shock"),
-        "yAxis": _shock_axis(
-            [fmt.number(shock / VOL_POINT, 0, signed=True) for shock in vols], "vol shock, points", side=True
-        ),
-        "visualMap": {
-            "show": False,
-            "dimension": 3,
-            "min": -1,
-            "max": 1,
-            "inRange": {"color": [color("loss"), color("panel2"), color("gain")]},
-        },
-        "series": [_heat_cells(cells, "usd" if unit == "usd" else "coin")],
-    }
+    option = heat_option(
+        cells,
+        columns=[fmt.percent(shock, 0, signed=True) for shock in spots],
+        rows=[fmt.number(shock / VOL_POINT, 0, signed=True) for shock in vols],
+        across="spot shock",
+        down="vol shock, points",
+        name="P&L",
+        labels=unit,
+    )
     note = "P&L in USD, full revaluation" if unit == "usd" else "P&L in coin, full revaluation"
     return Chart(title=title, note=note, option=option, height=90 + 26 * len(vols))
 
@@ -141,29 +133,3 @@ def stage_times(stages: pl.DataFrame) -> Chart | None:
     return Chart(
         title="Where the time went", note="seconds per stage", option=option, height=60 + 26 * len(names)
     )
-
-
-def _shock_axis(labels: Sequence[str], name: str, *, side: bool = False) -> Option:
-    return {
-        "type": "category",
-        "data": list(labels),
-        "name": name,
-        "nameLocation": "middle",
-        "nameGap": 34 if side else 24,
-        "nameTextStyle": {"color": color("muted"), "fontSize": 11},
-        "axisLabel": {"color": color("muted"), "fontSize": 11, "interval": 0},
-        "axisTick": {"show": False},
-        "axisLine": {"show": False},
-    }
-
-
-def _heat_cells(cells: list[list[object]], labels: str) -> Option:
-    return {
-        "type": "heatmap",
-        "name": "P&L",
-        "data": cells,
-        "encode": {"value": 2},
-        "tooltip": {"formatter": fn(f"heatTip_{labels}")},
-        "label": {"show": True, "color": color("text"), "fontSize": 10, "formatter": fn(f"heat_{labels}")},
-        "itemStyle": {"borderColor": color("panel"), "borderWidth": 1},
-    }
