@@ -1,4 +1,4 @@
-"""P&L attribution: where the change of a position's value came from.
+"""Single steps: time first, then an expansion with its exact second-order remainder.
 
 Time is rolled first and exactly, then the move in forward and vol is expanded at the rolled time:
 
@@ -26,6 +26,7 @@ import polars as pl
 from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.types import ArrayLike, BoolArray, FloatArray, StatusArray
 from ivhedge.pricing import black76_greeks, coin_greeks
+from ivhedge.risk.attribution.payoff import payoff, payoff_slope
 from ivhedge.risk.marks import OptionMarks
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "attribute_futures",
     "attribute_options",
     "attribute_path",
+    "quadrature",
 ]
 
 TERMS: Final = ("delta", "gamma", "theta", "vega", "vanna", "volga", "residual")
@@ -156,7 +158,7 @@ def _expand(step: _Step, nodes: int) -> dict[str, FloatArray]:
     rolled = _derivatives(step, step.forward0, step.tau1, step.vol0)
     forward_move, vol_move = step.forward1 - step.forward0, step.vol1 - step.vol0
     second = {name: np.zeros_like(forward_move) for name in ("gamma", "vanna", "volga")}
-    for s, weight in zip(*_quadrature(nodes), strict=True):
+    for s, weight in zip(*quadrature(nodes), strict=True):
         at = (
             rolled
             if s == 0.0
@@ -176,21 +178,10 @@ def _expand(step: _Step, nodes: int) -> dict[str, FloatArray]:
 
 def _expand_to_payoff(step: _Step, nodes: int) -> dict[str, FloatArray]:
     before = _derivatives(step, step.forward0, step.tau0, step.vol0)
-    rolled, slope = _payoff(step, step.forward0)
-    final, _ = _payoff(step, step.forward1)
-    delta = slope * (step.forward1 - step.forward0)
+    terms = step.strike, step.is_call, step.is_coin
+    rolled, final = payoff(*terms, step.forward0), payoff(*terms, step.forward1)
+    delta = payoff_slope(*terms, step.forward0) * (step.forward1 - step.forward0)
     return {"theta": rolled - before["price"], "delta": delta, "gamma": final - rolled - delta}
-
-
-def _payoff(step: _Step, forward: FloatArray) -> tuple[FloatArray, FloatArray]:
-    sign = np.where(step.is_call, 1.0, -1.0)
-    inside = sign * (forward - step.strike) > 0.0
-    usd = np.where(inside, sign * (forward - step.strike), 0.0)
-    slope_usd = np.where(inside, sign, 0.0)
-    return (
-        np.where(step.is_coin, usd / forward, usd),
-        np.where(step.is_coin, np.where(inside, sign * step.strike / forward**2, 0.0), slope_usd),
-    )
 
 
 def _derivatives(step: _Step, forward: FloatArray, tau: FloatArray, vol: FloatArray) -> dict[str, FloatArray]:
@@ -206,8 +197,8 @@ def _derivatives(step: _Step, forward: FloatArray, tau: FloatArray, vol: FloatAr
 
 
 @cache
-def _quadrature(nodes: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    # Nodes and weights of ∫_0^1 (1−s) f(s) ds; the weights sum to 1/2.
+def quadrature(nodes: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Nodes and weights of ``∫_0^1 (1−s) f(s) ds``; the weights sum to 1/2. With 0 nodes, f(0) / 2."""
     if nodes == 0:
         return (0.0,), (0.5,)
     k = np.arange(1, nodes, dtype=np.float64)
