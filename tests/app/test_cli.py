@@ -251,8 +251,9 @@ def test_a_surface_without_certificate_is_shown_and_is_five(cli, recording, monk
 def test_risk(cli, recording):
     ran = cli("risk", recording, "-b", BOOK)
     assert ran.code == 0
-    assert "BTC total" in ran.out
     assert "spot × vol" in ran.out
+    assert "vega by tenor and delta" in ran.out
+    assert re.search(r"^ total +[−+]", ran.out, re.MULTILINE)
     assert "…" not in ran.out
 
 

@@ -36,8 +36,13 @@ def test_no_shock_costs_nothing_and_futures_follow_their_formula():
 def test_smile_dynamics_differ_by_the_skew():
     book = book_of((option(30, "90000"), "1"))
     shocks = {"spot_shocks": [0.1], "vol_shocks": [0.0]}
-    moneyness = spot_vol_matrix(book, {"BTC": SURFACE}, **shocks)
-    strike = spot_vol_matrix(book, {"BTC": SURFACE}, smile_dynamics=SmileDynamics.STICKY_STRIKE, **shocks)
+    moneyness, strike = (
+        spot_vol_matrix(book, {"BTC": SURFACE}, smile_dynamics=dynamics, **shocks)
+        for dynamics in (SmileDynamics.STICKY_MONEYNESS, SmileDynamics.STICKY_STRIKE)
+    )
+    default = spot_vol_matrix(book, {"BTC": SURFACE}, **shocks)
+    assert default.smile_dynamics is SmileDynamics.STICKY_STRIKE
+    assert default.pnl_usd[0, 0] == strike.pnl_usd[0, 0]
     flat = StubSurface()
     same = [
         spot_vol_matrix(book, {"BTC": flat}, smile_dynamics=d, **shocks).pnl_usd[0, 0] for d in SmileDynamics
@@ -141,7 +146,7 @@ class WithoutWing(StubSurface):
 
 def test_a_leg_without_vol_after_a_shock_is_skipped_in_every_cell():
     near, far = option(30, "80000"), option(30, "95000")
-    shocks = {"spot_shocks": [-0.2, 0.0, 0.2], "vol_shocks": [0.0, 0.1]}
+    shocks = {"spot_shocks": [-0.2, 0.0, 0.2], "vol_shocks": [0.0, 0.1], "smile_dynamics": "sticky_moneyness"}
     surfaces = {"BTC": WithoutWing(skew=-0.2)}
     # At the shock of -20 % both strikes lie beyond the wing, at none of the others.
     matrix = spot_vol_matrix(book_of((near, "1"), (far, "1")), surfaces, **shocks)

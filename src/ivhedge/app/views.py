@@ -1,18 +1,16 @@
-"""What the commands show of a fit and of a book, as views and as JSON."""
+"""What the commands show of a fit, as a view and as JSON."""
 
 import numpy as np
 import polars as pl
 
 from ivhedge.core.units import NS_PER_SECOND, format_ns, year_fraction
-from ivhedge.engine.desk import Desk
 from ivhedge.engine.diagnostics import smile_table, term_table
 from ivhedge.market import MarketSnapshot
 from ivhedge.report import FitView
 from ivhedge.report.fitwords import attention, certificate_rows, fit_kind, mix_of, quality_rows, verdict
-from ivhedge.risk import Exposures, SpotVolMatrix
 from ivhedge.surface import SurfaceFit
 
-__all__ = ["fit_to_dict", "fit_view", "risk_to_dict"]
+__all__ = ["fit_to_dict", "fit_view"]
 
 
 def fit_view(snapshot: MarketSnapshot, fit: SurfaceFit) -> FitView:
@@ -129,24 +127,3 @@ def _slices(snapshot: MarketSnapshot, fit: SurfaceFit) -> list[dict[str, object]
         }
         for i, expiry in enumerate(fit.surface.expiries)
     ]
-
-
-def risk_to_dict(desk: Desk, seen: Exposures, matrix: SpotVolMatrix) -> dict[str, object]:
-    """Describe a book's risk as JSON: legs, totals, spot-vol matrix."""
-    legs = seen.legs.with_columns(pl.col("expiry").dt.to_string("iso:strict"))
-    return {
-        "book": desk.book.name,
-        "underlying": desk.underlying,
-        "time": format_ns(desk.ts_ns),
-        "ts_ns": desk.ts_ns,
-        "index": desk.index,
-        "total": seen.total(desk.underlying),
-        "legs": legs.to_dicts(),
-        "spot_vol": {
-            "spot_shocks": matrix.spot_shocks.tolist(),
-            "vol_shocks_points": matrix.vol_shocks.tolist(),
-            "pnl_usd": matrix.pnl_usd.tolist(),
-            "pnl_coin": matrix.pnl_coin.tolist(),
-        },
-        "warnings": list(desk.warnings),
-    }

@@ -14,11 +14,9 @@ from ivhedge.report.html import render_html, write_report
 from ivhedge.report.saved import load_result, result_to_dict, save_result
 from ivhedge.report.tables import (
     backtest_tables,
-    exposure_tables,
     fit_tables,
     frame_table,
     plan_tables,
-    spot_vol_table,
 )
 from ivhedge.report.terminal import FitDrawing
 
@@ -32,7 +30,6 @@ __all__ = [
     "backtest_tables",
     "book_figure",
     "book_tables",
-    "exposure_tables",
     "fit_figure",
     "fit_tables",
     "frame_table",
@@ -44,7 +41,6 @@ __all__ = [
     "require_matplotlib",
     "result_to_dict",
     "save_result",
-    "spot_vol_table",
     "write_book_png",
     "write_book_report",
     "write_fit_png",

@@ -30,6 +30,7 @@ _HEAD = 1.3
 _ROW = 0.24
 _ROWS = 28
 _WORDS = 60
+_ROUNDING = 1e-12
 
 
 def write_book_png(view: BookView, path: Path | str) -> Path:
@@ -79,8 +80,8 @@ def book_figure(view: BookView) -> "Figure":
             pair = panels[2 * row : 2 * row + 2]
             for column, (tall, draw) in enumerate(pair):
                 wide = len(pair) == 1 and len(panels) == 1
-                left = 0.06 + 0.5 * column
-                box = (left, (top - tall + 0.55) / total, 0.9 if wide else 0.425, (tall - 0.85) / total)
+                left = 0.075 + 0.5 * column
+                box = (left, (top - tall + 0.55) / total, 0.9 if wide else 0.41, (tall - 0.85) / total)
                 draw(figure.add_axes(box))
             top -= height + 0.2
         return figure
@@ -107,8 +108,11 @@ def _heat(ax: "Axes", item: HeatMap) -> None:
     ax.grid(visible=False)
     inks = LinearSegmentedColormap.from_list("signed", ["#e58a8a", "#ffffff", "#7cc9a5"])
     ax.imshow(np.nan_to_num(item.shade), cmap=inks, vmin=-1.0, vmax=1.0, aspect="auto")
-    for i, j in np.ndindex(item.values.shape):
-        ax.text(j, i, _short(float(item.values[i, j])), ha="center", va="center", fontsize=6.5)
+    # What is left of a sum by rounding is shown as none.
+    reach = np.nanmax(np.abs(item.values), initial=0.0)
+    values = np.where(np.abs(item.values) < _ROUNDING * reach, 0.0, item.values)
+    for i, j in np.ndindex(values.shape):
+        ax.text(j, i, _short(float(values[i, j])), ha="center", va="center", fontsize=6.5)
     ax.set_xticks(range(len(item.columns)), item.columns)
     ax.set_yticks(range(len(item.rows)), item.rows)
     ax.set_xlabel(item.across)

@@ -41,6 +41,8 @@ def _table(item: TableView) -> "RenderableType":
 
 def _amount(value: float, unit: Unit) -> str:
     size = abs(value)
+    if size == 0.0:
+        return "0"
     if unit == "coin" or size < 10.0:
         return fmt.number(value, 4 if size < 10.0 else 2, signed=True)
     return fmt.number(value, 0, signed=True)

@@ -13,7 +13,6 @@ from ivhedge.report import format as fmt
 from ivhedge.report.fitrows import EXPIRY_HEADINGS, TERM_HEADINGS, expiry_rows, term_rows
 from ivhedge.report.fitview import FitView
 from ivhedge.report.verdict import verdicts
-from ivhedge.risk import Exposures, SpotVolMatrix
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "backtest_tables",
-    "exposure_tables",
     "fit_tables",
     "frame_table",
     "plan_tables",
-    "spot_vol_table",
     "text_table",
 ]
 
@@ -121,55 +118,6 @@ def _last_exposures(result: BacktestResult) -> "RenderableType":
     ]
     headings = ["policy", "coin", "delta coin", "gamma 1 %", "vega USD/pt", "theta USD/day"]
     return text_table("exposure at the end", headings, rows, text=2)
-
-
-def exposure_tables(seen: Exposures) -> "list[RenderableType]":
-    """Exposures by expiry and venue, and in total, in USD and in coin."""
-    rows = [_exposure_row(row) for row in seen.by("underlying", "expiry", "venue").iter_rows(named=True)]
-    rows += [_exposure_row(row) for row in seen.by("underlying").iter_rows(named=True)]
-    headings = [
-        "expiry",
-        "venue",
-        "delta coin",
-        "delta USD",
-        "gamma 1 %",
-        "vega USD/pt",
-        "theta USD/day",
-    ]
-    return [text_table("exposures", headings, rows, text=2)]
-
-
-def _exposure_row(row: dict[str, object]) -> list[str]:
-    def value(name: str) -> float | None:
-        found = row[name]
-        return found if isinstance(found, float) else None
-
-    expiry = row.get("expiry")
-    label = f"{expiry:%d %b %Y}" if isinstance(expiry, datetime) else ("perpetual" if "expiry" in row else "")
-    first = label or f"{row['underlying']} total"
-    unpriced = row.get("unpriced")
-    return [
-        first + (f" ({unpriced} unpriced)" if unpriced else ""),
-        str(row.get("venue", "")),
-        fmt.number(value("delta_coin"), 3, signed=True),
-        fmt.number(value("delta_usd"), 3, signed=True),
-        fmt.number(value("gamma_1pct_usd"), 4, signed=True),
-        fmt.number(value("vega_usd_per_vol_point"), signed=True),
-        fmt.number(value("theta_usd_per_day"), signed=True),
-    ]
-
-
-def spot_vol_table(matrix: SpotVolMatrix) -> "RenderableType":
-    """Profit in thousand USD over spot moves (across) and vol moves (down), vol points."""
-    headings = ["vol \\ spot", *(fmt.percent(shock, 0, signed=True) for shock in matrix.spot_shocks)]
-    rows = [
-        [
-            f"{fmt.number(float(vol), 0, signed=True)} pts",
-            *(fmt.number(float(p) / 1e3, 1, signed=True) for p in column),
-        ]
-        for vol, column in zip(matrix.vol_shocks, matrix.pnl_usd.T, strict=True)
-    ]
-    return text_table("spot × vol, profit in thousand USD, full revaluation", headings, rows)
 
 
 def plan_tables(plan: HedgePlan) -> "list[RenderableType]":

@@ -1,4 +1,7 @@
-"""Exposures, scenarios and attribution on the fitted surface."""
+"""Exposures, scenarios and attribution on the fitted surface.
+
+Packages beside: `attribution`, `controls`, `factors`, `margin`, `stress`, `var`.
+"""
 
 from ivhedge.risk.attribution import (
     Attribution,
@@ -6,25 +9,59 @@ from ivhedge.risk.attribution import (
     attribute_options,
     attribute_path,
 )
-from ivhedge.risk.exposure import EXPOSURE_NAMES, Exposures, exposures
+from ivhedge.risk.buckets import VegaGrid
+from ivhedge.risk.exposure import (
+    CARRY_NAMES,
+    EXPOSURE_NAMES,
+    GREEK_EXPOSURE_NAMES,
+    SMILE_NAMES,
+    Exposures,
+    exposures,
+)
 from ivhedge.risk.legs import LegStatus
-from ivhedge.risk.marks import MarkStatus, OptionMarks, mark_options
-from ivhedge.risk.scenarios import SmileDynamics, SpotVolMatrix, VolShock, spot_vol_matrix
+from ivhedge.risk.marks import (
+    ConservativeMarks,
+    MarkStatus,
+    OptionMarks,
+    SettlementWindow,
+    mark_options,
+)
+from ivhedge.risk.panel import SurfacePanel, build_panel
+from ivhedge.risk.scenarios import (
+    ScenarioGrid,
+    SmileDynamics,
+    SpotVolMatrix,
+    TimeRoll,
+    VolShock,
+    scenario_pnl,
+    spot_vol_matrix,
+)
 
 __all__ = [
+    "CARRY_NAMES",
     "EXPOSURE_NAMES",
+    "GREEK_EXPOSURE_NAMES",
+    "SMILE_NAMES",
     "Attribution",
+    "ConservativeMarks",
     "Exposures",
     "LegStatus",
     "MarkStatus",
     "OptionMarks",
+    "ScenarioGrid",
+    "SettlementWindow",
     "SmileDynamics",
     "SpotVolMatrix",
+    "SurfacePanel",
+    "TimeRoll",
+    "VegaGrid",
     "VolShock",
     "attribute_futures",
     "attribute_options",
     "attribute_path",
+    "build_panel",
     "exposures",
     "mark_options",
+    "scenario_pnl",
     "spot_vol_matrix",
 ]

@@ -4,24 +4,35 @@ A delta is to the forward of the leg's own expiry, in coin units. In USD it is d
 premium-adjusted ``F · dc/dF`` of ``c = V / F``, which is what an account kept in coin has to hedge.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
-from ivhedge.core.errors import ConfigError
+from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
-from ivhedge.pricing import black76_greeks, coin_greeks
-from ivhedge.risk.legs import Legs, LegStatus, check_legs, price_legs
+from ivhedge.pricing import COIN_GREEK_NAMES, GREEK_NAMES, black76_greeks, coin_greeks
+from ivhedge.risk.buckets import BUCKET_COLUMNS, DELTA_NODES, TENOR_NODES, VegaGrid, bucket_labels, vega_grid
+from ivhedge.risk.legs import Legs, LegStatus, check_legs, price_legs, vol_slopes
+from ivhedge.risk.marks import ConservativeMarks, SettlementWindow, conservative_legs, settling_greeks
 from ivhedge.surface.base import VolSurface
+from ivhedge.surface.dynamics import SmileRule
 
 if TYPE_CHECKING:
     from ivhedge.ledger.book import Book
 
-__all__ = ["EXPOSURE_NAMES", "Exposures", "exposures", "leg_exposures"]
+__all__ = [
+    "CARRY_NAMES",
+    "EXPOSURE_NAMES",
+    "GREEK_EXPOSURE_NAMES",
+    "SMILE_NAMES",
+    "Exposures",
+    "exposures",
+    "leg_exposures",
+]
 
 EXPOSURE_NAMES: Final = (
     "delta_usd",
@@ -37,9 +48,63 @@ EXPOSURE_NAMES: Final = (
     "value_usd",
     "value_coin",
 )
-_USD_GREEKS = ("price", "delta", "gamma", "vega", "theta", "vanna", "volga")
-_COIN_GREEKS = ("price_coin", "delta_coin", "gamma_coin_1pct", "vega_coin", "theta_coin")
-_GROUPS = ("underlying", "expiry", "venue", "kind", "instrument")
+CARRY_NAMES: Final = (
+    "forward_usd_per_bp",
+    "forward_coin_per_bp",
+    "funding_usd_per_bp",
+    "funding_coin_per_bp",
+)
+"""Per basis point: of the annualised carry rate ``ln(F/S)/tau``, and of a perpetual's 8-hour funding rate."""
+SMILE_NAMES: Final = ("delta_smile_usd", "delta_smile_coin", "gamma_smile_1pct_usd", "gamma_smile_1pct_coin")
+"""Delta and gamma in total, the vol of the strike moving along the rule of smile dynamics."""
+_GROUPS = ("underlying", "expiry", "venue", "kind", "instrument", *BUCKET_COLUMNS)
+_BP = 1e-4
+
+_Per = Callable[[FloatArray, Legs, IntArray], FloatArray]
+
+
+def _plain(value: FloatArray, legs: Legs, rows: IntArray) -> FloatArray:
+    return value
+
+
+def _one_percent(value: FloatArray, legs: Legs, rows: IntArray) -> FloatArray:
+    return 0.01 * legs.forward[rows] * value
+
+
+def _vol_point(value: FloatArray, legs: Legs, rows: IntArray) -> FloatArray:
+    return VOL_POINT * value
+
+
+def _day(value: FloatArray, legs: Legs, rows: IntArray) -> FloatArray:
+    return value / DAYS_PER_YEAR
+
+
+# Which Greek of the pricing room each exposure is made of, and its unit.
+_RECIPES: dict[str, tuple[str, _Per]] = {
+    "delta_usd": ("delta", _plain),
+    "delta_coin": ("delta_coin", _plain),
+    "gamma_1pct_usd": ("gamma", _one_percent),
+    "gamma_1pct_coin": ("gamma_coin_1pct", _plain),
+    "vega_usd_per_vol_point": ("vega", _vol_point),
+    "vega_coin_per_vol_point": ("vega_coin", _vol_point),
+    "theta_usd_per_day": ("theta", _day),
+    "theta_coin_per_day": ("theta_coin", _day),
+    "vanna": ("vanna", _plain),
+    "volga": ("volga", _plain),
+    "value_usd": ("price", _plain),
+    "value_coin": ("price_coin", _plain),
+    "forward_usd_per_bp": ("delta", lambda v, legs, rows: _BP * legs.forward[rows] * legs.tau[rows] * v),
+    "forward_coin_per_bp": ("delta_coin", lambda v, legs, rows: _BP * legs.tau[rows] * v),
+    "rho_coin": ("price_coin", lambda v, legs, rows: -legs.tau[rows] * v),
+}
+_RAW = tuple(name for name in GREEK_NAMES if name not in ("price", "delta"))
+_COIN_NAME = {"price": "price_coin", "delta": "c_F", "gamma": "c_FF", "speed": "c_FFF"}
+_RECIPES |= {f"{name}_usd": (name, _plain) for name in _RAW}
+_RECIPES |= {f"{name}_coin": (_COIN_NAME.get(name, f"{name}_coin"), _plain) for name in _RAW if name != "rho"}
+GREEK_EXPOSURE_NAMES: Final = tuple(f"{name}_{unit}" for name in _RAW for unit in ("usd", "coin"))
+"""Every other Greek of the pricing room, a plain derivative per unit of vol and per calendar year."""
+_SMILE_USD = ("delta", "gamma", "vega", "vanna", "volga")
+_SMILE_COIN = ("c_F", "c_FF", "vega_coin", "vanna_coin", "volga_coin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +116,12 @@ class Exposures:
     ts_ns : int
     priced : Legs
         Forward, vol and status of every leg.
-    values : mapping of name in `EXPOSURE_NAMES` to FloatArray, shape (n,)
-        NaN where the status is not ok.
+    values : mapping of name to FloatArray, shape (n,)
+        NaN where the leg has no price.
+    cash : mapping of currency code to float
+        Balances of the book.
+    indices : mapping of underlying to float
+        Forward at tau = 0 of the surfaces, USD.
 
     Notes
     -----
@@ -63,18 +132,25 @@ class Exposures:
     ts_ns: int
     priced: Legs
     values: Mapping[str, FloatArray]
+    cash: Mapping[str, float] = field(default_factory=dict)
+    indices: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def legs(self) -> pl.DataFrame:
         """Table of the legs, built at each call.
 
-        Columns: instrument, venue, underlying, kind, expiry, contracts, forward, vol, status and
-        `EXPOSURE_NAMES`; numbers are null where `status` is not ``"ok"``.
+        Columns: instrument, venue, underlying, kind, expiry, contracts, forward, vol, status and the names
+        of `values`; numbers are null where the leg has no price.
         """
         return _leg_table(self.priced, self.values)
 
     def by(self, *columns: str) -> pl.DataFrame:
-        """Sum over legs that share `columns`, of underlying, expiry, venue, kind, instrument.
+        """Sum over legs that share `columns`.
+
+        Parameters
+        ----------
+        columns : str
+            Of underlying, expiry, venue, kind, instrument, tenor_bucket, delta_bucket, moneyness_bucket.
 
         Raises
         ------
@@ -84,9 +160,16 @@ class Exposures:
         wrong = [name for name in columns if name not in _GROUPS]
         if wrong or not columns:
             raise ConfigError(f"expected columns of {_GROUPS}, found {list(columns)}")
-        unpriced = (pl.col("status") != LegStatus.OK.value).sum().alias("unpriced")
-        sums = [pl.col(name).sum() for name in EXPOSURE_NAMES]
-        return self.legs.group_by(columns).agg(*sums, pl.len().alias("n_legs"), unpriced).sort(columns)
+        labels = [
+            pl.Series(name, bucket_labels(self.priced, name), dtype=pl.String)
+            for name in columns
+            if name in BUCKET_COLUMNS
+        ]
+        valued = [LegStatus.OK.value, LegStatus.CONSERVATIVE.value]
+        unpriced = (~pl.col("status").is_in(valued)).sum().alias("unpriced")
+        sums = [pl.col(name).sum() for name in self.values]
+        table = self.legs.with_columns(labels)
+        return table.group_by(columns).agg(*sums, pl.len().alias("n_legs"), unpriced).sort(columns)
 
     def total(self, underlying: str) -> dict[str, float]:
         """Sums over one underlying's legs; zeros when it has none.
@@ -95,8 +178,51 @@ class Exposures:
         """
         mine = np.array([name == underlying for name in self.priced.underlyings], dtype=np.bool_)
         rows = mine & self.priced.priced
-        sums = {name: float(self.values[name][rows].sum()) for name in EXPOSURE_NAMES}
+        sums = {name: float(values[rows].sum()) for name, values in self.values.items()}
         return sums | {"unpriced": float((mine & ~rows).sum())}
+
+    def account(self, underlying: str) -> dict[str, float]:
+        """Delta of positions and collateral together.
+
+        Returns
+        -------
+        dict of str to float
+            `collateral_coin`, `collateral_usd`: balances in the coin and in dollar currencies, these at par.
+            `delta_usd`: of the account's value in USD, positions plus the coin balance. `delta_coin`: of its
+            value in coin, positions less the dollars over the index. `unpriced`: legs in neither.
+
+        Raises
+        ------
+        DataError
+            If dollars must be turned into coin and no surface gave an index.
+        """
+        total = self.total(underlying)
+        coin = self.cash.get(underlying, 0.0)
+        dollars = sum(amount for code, amount in self.cash.items() if code in _DOLLARS)
+        index = self.indices.get(underlying)
+        if dollars and index is None:
+            raise DataError(f"expected a surface of {underlying} to turn dollars into coin, found none")
+        return {
+            "collateral_coin": coin,
+            "collateral_usd": dollars,
+            "delta_usd": total["delta_usd"] + coin,
+            "delta_coin": total["delta_coin"] - (dollars / index if index else 0.0),
+            "unpriced": total["unpriced"],
+        }
+
+    def vega_grid(
+        self,
+        underlying: str,
+        *,
+        tenors: Sequence[float] = TENOR_NODES,
+        deltas: Sequence[float] = DELTA_NODES,
+    ) -> VegaGrid:
+        """Vega of one underlying over tenor and delta, see `ivhedge.risk.buckets.vega_grid`."""
+        usd, coin = (self.values[f"vega_{unit}_per_vol_point"] for unit in ("usd", "coin"))
+        return vega_grid(self.priced, usd, coin, underlying=underlying, tenors=tenors, deltas=deltas)
+
+
+_DOLLARS = ("USD", "USDC", "USDT")
 
 
 def exposures(
@@ -105,6 +231,11 @@ def exposures(
     *,
     ts_ns: int,
     strict: bool = False,
+    dynamics: SmileRule | None = None,
+    extra: Sequence[str] = (),
+    max_age_ns: int | None = None,
+    conservative: ConservativeMarks | None = None,
+    settlement: SettlementWindow | None = None,
 ) -> Exposures:
     """Measure a book on the surfaces.
 
@@ -117,6 +248,16 @@ def exposures(
     strict : bool
         Raise instead of giving a leg that cannot be priced a status. Reports leave it off, hedging
         switches it on. Expired legs never raise: they wait for their settlement.
+    dynamics : SmileRule, optional
+        Adds `SMILE_NAMES`, total delta and gamma along this rule, beside those at a fixed vol.
+    extra : sequence of str
+        Further exposures, of `GREEK_EXPOSURE_NAMES` and `CARRY_NAMES`.
+    max_age_ns : int, optional
+        Legs on a surface further away in time have the status `stale_surface`.
+    conservative : ConservativeMarks, optional
+        Mark legs without a price against their holder instead of leaving them out; their status says so.
+    settlement : SettlementWindow, optional
+        Price options close to expiry on the average that they settle on.
 
     Returns
     -------
@@ -124,59 +265,143 @@ def exposures(
 
     Raises
     ------
+    ConfigError
+        If a name of `extra` is unknown.
     UnknownInstrument
         With `strict`, if a held underlying has no surface.
+    StaleQuote
+        With `strict`, if a surface is too old.
     DataError
-        With `strict`, if a surface has no forward or vol for a leg.
+        If a size is not finite; with `strict`, if a surface has no forward or vol for a leg.
     """
-    legs = price_legs([(p.instrument, p.quantity) for p in book.positions], surfaces, ts_ns)
+    unknown = [name for name in extra if name not in (*GREEK_EXPOSURE_NAMES, *CARRY_NAMES)]
+    if unknown:
+        raise ConfigError(f"expected extra of GREEK_EXPOSURE_NAMES and CARRY_NAMES, found {unknown}")
+    positions = [(p.instrument, p.quantity) for p in book.positions]
+    legs = price_legs(positions, surfaces, ts_ns, max_age_ns=max_age_ns)
+    if settlement is not None:
+        legs = settlement.refuse_unknown(legs, ts_ns)
+    if conservative is not None:
+        legs = conservative_legs(legs, surfaces, conservative)
     if strict:
         check_legs(legs, ts_ns)
-    return Exposures(ts_ns=ts_ns, priced=legs, values=leg_exposures(legs))
+    values = leg_exposures(legs, (*EXPOSURE_NAMES, *extra), settlement=settlement, ts_ns=ts_ns)
+    if dynamics is not None:
+        values |= _smile_exposures(legs, surfaces, dynamics, settlement, ts_ns)
+    return Exposures(
+        ts_ns=ts_ns,
+        priced=legs,
+        values=values,
+        cash={money.currency.code: money.to_float() for money in book.cash},
+        indices={name: float(surface.forward(0.0)) for name, surface in surfaces.items()},
+    )
 
 
-def leg_exposures(legs: Legs) -> dict[str, FloatArray]:
-    """Exposures of each leg, names as in `EXPOSURE_NAMES`, shape (n,); NaN where the status is not ok."""
-    columns = {name: np.full(len(legs.instruments), np.nan) for name in EXPOSURE_NAMES}
-    ok = legs.priced
-    _fill_futures(columns, legs, np.flatnonzero(ok & ~legs.is_option))
-    _fill_options(columns, legs, np.flatnonzero(ok & legs.is_option))
+def leg_exposures(
+    legs: Legs,
+    names: Sequence[str] = EXPOSURE_NAMES,
+    *,
+    settlement: SettlementWindow | None = None,
+    ts_ns: int = 0,
+) -> dict[str, FloatArray]:
+    """Exposures of each leg, shape (n,); NaN where it has no price.
+
+    Parameters
+    ----------
+    legs : Legs
+    names : sequence of str
+        Of `EXPOSURE_NAMES`, `GREEK_EXPOSURE_NAMES` and `CARRY_NAMES`.
+    settlement, ts_ns
+        As for `exposures`.
+    """
+    columns = {name: np.full(len(legs.instruments), np.nan) for name in names}
+    priced = legs.priced
+    _fill_futures(columns, legs, np.flatnonzero(priced & ~legs.is_option))
+    rows = np.flatnonzero(priced & legs.is_option)
+    if rows.size:
+        needed = {_RECIPES[name][0] for name in names if name in _RECIPES}
+        greeks = _greeks(legs, rows, needed, settlement, ts_ns)
+        for name in names:
+            if name in _RECIPES:
+                source, unit = _RECIPES[name]
+                columns[name][rows] = legs.size[rows] * unit(greeks[source], legs, rows)
+            else:
+                columns[name][rows] = 0.0
     return columns
 
 
 def _fill_futures(columns: dict[str, FloatArray], legs: Legs, rows: IntArray) -> None:
     # Marked to market at every step, hence worth 0 now: an inverse contract pays q·M·(1/F − 1/F') coin
     # for a move F -> F', that is q·M·(F'/F − 1) USD; a linear one pays q·m·(F' − F) USD.
-    for name in EXPOSURE_NAMES:
-        columns[name][rows] = 0.0
-    delta = np.where(legs.is_inverse, legs.size / legs.forward, legs.size)[rows]
-    columns["delta_usd"][rows] = delta
-    columns["delta_coin"][rows] = delta
-    columns["gamma_1pct_coin"][rows] = -0.01 * delta
-
-
-def _fill_options(columns: dict[str, FloatArray], legs: Legs, rows: IntArray) -> None:
-    if rows.size == 0:
-        return
-    arguments = tuple(a[rows] for a in (legs.forward, legs.strike, legs.tau, legs.vol, legs.is_call))
-    usd = black76_greeks(*arguments, names=_USD_GREEKS)
-    coin = coin_greeks(*arguments, names=_COIN_GREEKS)
-    per_unit = {
-        "delta_usd": usd["delta"],
-        "delta_coin": coin["delta_coin"],
-        "gamma_1pct_usd": 0.01 * legs.forward[rows] * usd["gamma"],
-        "gamma_1pct_coin": coin["gamma_coin_1pct"],
-        "vega_usd_per_vol_point": VOL_POINT * usd["vega"],
-        "vega_coin_per_vol_point": VOL_POINT * coin["vega_coin"],
-        "theta_usd_per_day": usd["theta"] / DAYS_PER_YEAR,
-        "theta_coin_per_day": coin["theta_coin"] / DAYS_PER_YEAR,
-        "vanna": usd["vanna"],
-        "volga": usd["volga"],
-        "value_usd": usd["price"],
-        "value_coin": coin["price_coin"],
+    forward = legs.forward[rows]
+    delta = np.where(legs.is_inverse[rows], legs.size[rows] / forward, legs.size[rows])
+    dated = np.nan_to_num(legs.tau[rows], nan=0.0)
+    perpetual = np.isnan(legs.tau[rows])
+    values = {
+        "delta_usd": delta,
+        "delta_coin": delta,
+        "gamma_1pct_coin": -0.01 * delta,
+        "gamma_coin": -2.0 * delta / forward**2,
+        "speed_coin": 6.0 * delta / forward**3,
+        "forward_usd_per_bp": _BP * dated * forward * delta,
+        "forward_coin_per_bp": _BP * dated * delta,
+        # The long side pays a positive rate.
+        "funding_usd_per_bp": np.where(perpetual, -_BP * forward * delta, 0.0),
+        "funding_coin_per_bp": np.where(perpetual, -_BP * delta, 0.0),
     }
-    for name, values in per_unit.items():
-        columns[name][rows] = legs.size[rows] * values
+    for name, column in columns.items():
+        column[rows] = values.get(name, 0.0)
+
+
+def _greeks(
+    legs: Legs, rows: IntArray, needed: set[str], settlement: SettlementWindow | None, ts_ns: int
+) -> dict[str, FloatArray]:
+    # Greeks per unit by their names in the pricing room.
+    arguments = tuple(a[rows] for a in (legs.forward, legs.strike, legs.tau, legs.vol, legs.is_call))
+    usd = [name for name in GREEK_NAMES if name in needed]
+    coin = [name for name in COIN_GREEK_NAMES if name in needed]
+    greeks = (black76_greeks(*arguments, names=usd) if usd else {}) | (
+        coin_greeks(*arguments, names=coin) if coin else {}
+    )
+    close = np.zeros(0, np.bool_) if settlement is None else settlement.applies(legs, ts_ns)[rows]
+    if settlement is not None and close.any():
+        inside = rows[close]
+        for name, values in settling_greeks(legs, inside, settlement, ts_ns).items():
+            if name in greeks:
+                greeks[name][close] = values
+    return greeks
+
+
+def _smile_exposures(
+    legs: Legs,
+    surfaces: Mapping[str, VolSurface],
+    rule: SmileRule,
+    settlement: SettlementWindow | None,
+    ts_ns: int,
+) -> dict[str, FloatArray]:
+    columns = {name: np.full(len(legs.instruments), np.nan) for name in SMILE_NAMES}
+    sources = ("delta_usd", "delta_coin", "gamma_1pct_usd", "gamma_1pct_coin")
+    linear = dict(zip(SMILE_NAMES, sources, strict=True))
+    rows = np.flatnonzero(legs.priced & ~legs.is_option)
+    flat = {name: np.full(len(legs.instruments), np.nan) for name in linear.values()}
+    _fill_futures(flat, legs, rows)
+    for name, source in linear.items():
+        columns[name][rows] = flat[source][rows]
+    rows = np.flatnonzero(legs.priced & legs.is_option)
+    if rows.size == 0:
+        return columns
+    greeks = _greeks(legs, rows, {*_SMILE_USD, *_SMILE_COIN}, settlement, ts_ns)
+    first, second = vol_slopes(legs, rows, surfaces, rule)
+    F, size = legs.forward[rows], legs.size[rows]
+    for unit, names in (("usd", _SMILE_USD), ("coin", _SMILE_COIN)):
+        value_F, value_FF, vega, vanna, volga = (greeks[name] for name in names)
+        slope = value_F + vega * first
+        bend = value_FF + 2.0 * vanna * first + volga * first**2 + vega * second
+        delta = slope if unit == "usd" else F * slope
+        gamma = 0.01 * F * bend if unit == "usd" else 0.01 * (delta + F * F * bend)
+        columns[f"delta_smile_{unit}"][rows] = size * delta
+        columns[f"gamma_smile_1pct_{unit}"][rows] = size * gamma
+    return columns
 
 
 def _leg_table(legs: Legs, columns: Mapping[str, FloatArray]) -> pl.DataFrame:

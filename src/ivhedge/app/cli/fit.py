@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ivhedge.app.cli.drawing import check_drawings
 from ivhedge.app.cli.output import console, emit_json, report_error, say
 from ivhedge.app.cli.sources import AsJson, At, Chains, Underlying, load_snapshot
 from ivhedge.core.errors import ArbitrageError, ConfigError
@@ -34,16 +35,13 @@ def fit(
 ) -> None:
     """Fit an arbitrage-free surface to one snapshot and show how good it is."""
     from ivhedge.app.views import fit_to_dict, fit_view
-    from ivhedge.report import FitDrawing, fit_tables, require_matplotlib, write_fit_png, write_fit_report
+    from ivhedge.report import FitDrawing, fit_tables, write_fit_png, write_fit_report
     from ivhedge.surface import FitSettings, SurfaceModel, fit_surface
 
     names = [known.value for known in SurfaceModel]
     if model not in names:
         raise ConfigError(f"expected --model to be one of {', '.join(names)}, found {model!r}")
-    if png is not None:
-        require_matplotlib()
-        if html is not None and png.resolve() == html.resolve():
-            raise ConfigError(f"expected two files, found --html and --png both {png}; name them apart")
+    check_drawings(html, png)
     snapshot = load_snapshot(chains, underlying, at)
     settings = FitSettings(model=SurfaceModel(model))
     fitted = fit_surface(snapshot.chain, futures=snapshot.futures, settings=settings)

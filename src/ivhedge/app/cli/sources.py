@@ -1,5 +1,6 @@
 """Options and loading shared by the commands that look at one snapshot."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -9,9 +10,20 @@ from ivhedge.core.errors import ConfigError, EmptyData
 from ivhedge.core.units import NS_PER_SECOND, format_ns, parse_time
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ivhedge.market import MarketSnapshot
 
-__all__ = ["AsJson", "At", "Chains", "Underlying", "load_snapshot", "require_path"]
+__all__ = [
+    "AsJson",
+    "At",
+    "Chains",
+    "Underlying",
+    "load_snapshot",
+    "load_snapshots",
+    "read_text",
+    "require_path",
+]
 
 Chains: TypeAlias = Annotated[
     Path,
@@ -41,6 +53,20 @@ def require_path(path: Path) -> Path:
     return path
 
 
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or it is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: expected a TOML file, found: {exc}") from exc
+
+
 def load_snapshot(source: Path, underlying: str | None, at: str | None) -> "MarketSnapshot":
     """Read the last snapshot of one underlying, at or before a time.
 
@@ -51,10 +77,53 @@ def load_snapshot(source: Path, underlying: str | None, at: str | None) -> "Mark
     ConfigError
         If the file holds several underlyings and none was chosen.
     """
+    chains = _chains_until(source, underlying, at)
+    return next(_snapshots(source, chains.filter(chains["ts"] == chains["ts"].max())))
+
+
+def load_snapshots(
+    source: Path, underlying: str | None, start: str | None, end: str | None
+) -> "list[MarketSnapshot]":
+    """Read the last snapshot at or before a start and all after it until an end.
+
+    Without a start it is the last but one, without an end the last.
+
+    Raises
+    ------
+    EmptyData
+        If there are fewer than two.
+    ConfigError
+        As `load_snapshot`.
+    """
+    from ivhedge.core.units import to_ns
+
+    chains = _chains_until(source, underlying, end)
+    times = chains["ts"].unique().sort()
+    if start is None:
+        first = times[max(len(times) - 2, 0)]
+    else:
+        moment = parse_time(start)
+        early = [time for time in times if to_ns(time) <= moment]
+        if not early:
+            raise EmptyData(
+                f"{source}: expected a snapshot at or before {format_ns(moment)}, "
+                f"the first is at {format_ns(to_ns(times[0]))}"
+            )
+        first = early[-1]
+    chains = chains.filter(chains["ts"] >= first)
+    if chains["ts"].n_unique() < 2:
+        raise EmptyData(
+            f"{source}: expected two snapshots or more, found one at {format_ns(to_ns(first))}; "
+            "choose an earlier --from or a later --to"
+        )
+    return list(_snapshots(source, chains))
+
+
+def _chains_until(source: Path, underlying: str | None, at: str | None) -> "pl.DataFrame":
+    """Rows of one underlying at or before a time."""
     import polars as pl
 
-    from ivhedge.market import read_chains, read_futures, snapshots
-    from ivhedge.market.slicing import FUTURES_LAG_S, FUTURES_LEAD_S
+    from ivhedge.market import read_chains
 
     require_path(source)
     chains = read_chains(source, underlying=underlying)
@@ -70,8 +139,17 @@ def load_snapshot(source: Path, underlying: str | None, at: str | None) -> "Mark
     coins = sorted(chains["underlying"].unique().to_list())
     if len(coins) > 1:
         raise ConfigError(f"{source}: expected one underlying, found {coins}; choose with --underlying")
-    last = chains.filter(pl.col("ts") == pl.col("ts").max())
-    ts_ns = int(last["ts"].dt.epoch("ns")[0])
-    near = (ts_ns - FUTURES_LAG_S * NS_PER_SECOND, ts_ns + (FUTURES_LEAD_S + 1) * NS_PER_SECOND)
-    futures = read_futures(source, underlying=coins[0], start=near[0], end=near[1], missing_ok=True)
-    return next(snapshots(last, futures))
+    return chains
+
+
+def _snapshots(source: Path, chains: "pl.DataFrame") -> "Iterator[MarketSnapshot]":
+    """Snapshots of the rows, with the futures recorded near them."""
+    from ivhedge.market import read_futures, snapshots
+    from ivhedge.market.slicing import FUTURES_LAG_S, FUTURES_LEAD_S
+
+    times = chains["ts"].dt.epoch("ns")
+    first, last = int(str(times.min())), int(str(times.max()))
+    near = (first - FUTURES_LAG_S * NS_PER_SECOND, last + (FUTURES_LEAD_S + 1) * NS_PER_SECOND)
+    coin = chains["underlying"][0]
+    futures = read_futures(source, underlying=coin, start=near[0], end=near[1], missing_ok=True)
+    return snapshots(chains, futures)
