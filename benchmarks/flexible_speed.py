@@ -34,8 +34,8 @@ Case = tuple[FlexibleQuotes, EssviSurface]
 START = 1_764_547_200_000_000_000
 NS_PER_YEAR = 365 * 86_400 * 10**9
 PARTS = (
-    "kernel_basis", "projected_weights", "workspace", "beginning", "judge", "assemble_program", "solve",
-    "CalendarSearch", "_solve_with_cuts", "_law", "_proven", "_inside", "fitted_vols", "objective",
+    "kernel_basis", "projected_weights", "workspace", "beginning", "judge", "judge_again", "assemble_program",
+    "solve", "CalendarSearch", "_solve_with_cuts", "_law", "_proven", "objective",
 )  # fmt: skip
 
 

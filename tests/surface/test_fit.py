@@ -22,6 +22,7 @@ from ivhedge.surface import (
     EssviSurface,
     FitSettings,
     FlexibleSurface,
+    SelectionRules,
     SurfaceFit,
     SurfaceModel,
     certify,
@@ -304,3 +305,17 @@ def test_quotes_that_nobody_judged_are_not_rejected(chain_of: Maker, truth_surfa
     assert row["n_bounds"] > 0
     assert row["n_rejected"] == 0
     assert "rejected" not in report.reason
+
+
+def test_expiries_too_short_are_not_called_old(chain_of: Maker, truth_surface: EssviSurface) -> None:
+    fresh = chain_of(truth_surface, age_s=0.0)
+    first = pl.col("expiry") == pl.col("expiry").min()
+    # Older than the others, and within 30 hours of expiry.
+    event = pl.when(first).then(pl.col("ts_event") - pl.duration(seconds=5)).otherwise(pl.col("ts_event"))
+    chain = fresh.with_columns(event.alias("ts_event"))
+    settings = replace(FLEXIBLE, selection=SelectionRules(min_hours=30.0))
+    report = fit_surface(chain, settings=settings).report
+    counts = dict(report.drops.filter(pl.col("scope") == "fit").select("reason", "count").iter_rows())
+    assert counts["too_short"] == chain.filter(first).height
+    assert "no_weight" not in counts
+    assert truth_surface.expiries[0] not in report.by_expiry["expiry"].dt.epoch("ns").to_list()

@@ -75,7 +75,8 @@ def test_rows_are_prices(basis: Basis, reach: float) -> None:
 
 def test_rise_is_that_of_the_prices(basis: Basis, slices: np.ndarray, prior: np.ndarray) -> None:
     search, weight = search_of(basis, slices), crossing(basis, prior)
-    rise = search.refine(weight)
+    search.refine(weight)
+    rise = search._rise
     for pair in range(3):
         size = int(np.isfinite(rise[pair]).sum())
         at = np.sort(search._at[pair, :size])
@@ -91,16 +92,14 @@ def test_a_fall_is_found_and_cut_at_its_lowest(basis: Basis, slices: np.ndarray,
     at = np.arange(-50, 51)
     dense = rise_at(basis, slices, weight, 1, at)
     assert dense.min() < 0.0
-    rise = search.refine(weight)
-    lowest = search.lowest(rise)
-    assert lowest[1].min() <= dense.min() + 1e-3 * abs(dense.min())
-    assert search.ask(rise, lowest)
+    search.refine(weight)
+    assert search._lowest[1].min() <= dense.min() + 1e-3 * abs(dense.min())
+    assert search.ask()
     cuts = search.cuts()
     assert cuts.offsets[2] > cuts.offsets[1]
     own = slice(int(cuts.offsets[1]), int(cuts.offsets[2]))
     value = cuts.far[own] @ weight[2] - cuts.near[own] @ weight[1]
     assert value.min() < 0.0
-    assert search.needed_mix(lowest) > MIX
 
 
 def test_prices_that_rise_ask_for_nothing(basis: Basis, slices: np.ndarray) -> None:
@@ -108,15 +107,18 @@ def test_prices_that_rise_ask_for_nothing(basis: Basis, slices: np.ndarray) -> N
     alone = np.zeros_like(basis.mean)
     # One kernel per expiry, at the forward: lognormal laws of rising width.
     alone[:, basis.z.size // 2] = 1.0
-    rise = search.refine(alone)
-    assert search.lowest(rise).min() > 0.0
-    assert not search.ask(rise, search.lowest(rise))
+    search.refine(alone)
+    assert search._lowest.min() > 0.0
+    assert not search.ask()
     assert search.cuts().offsets.tolist() == [0, 0, 0, 0]
 
 
 def test_cuts_are_remembered(basis: Basis, slices: np.ndarray) -> None:
     memory = CutMemory(
-        pair=np.array([0, 1, 1]), at=np.array([3, -7, 5]), multiplier=np.array([1.0, 2.0, 3.0])
+        pair=np.array([0, 1, 1]),
+        at=np.array([3, -7, 5]),
+        multiplier=np.array([1.0, 2.0, 3.0]),
+        margin=np.array([0.01, 0.04, 0.16]),
     )
     search = search_of(basis, slices)
     search.recall(memory)
@@ -125,6 +127,7 @@ def test_cuts_are_remembered(basis: Basis, slices: np.ndarray) -> None:
     np.testing.assert_array_equal(again.pair[key], [0, 1, 1])
     np.testing.assert_array_equal(again.at[key], [3, -7, 5])
     np.testing.assert_array_equal(again.multiplier[key], [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(again.margin[key], memory.margin)
     search.keep(2.0 * search.multipliers())
     np.testing.assert_array_equal(np.sort(search.memory().multiplier), [2.0, 4.0, 6.0])
 
@@ -132,17 +135,20 @@ def test_cuts_are_remembered(basis: Basis, slices: np.ndarray) -> None:
 def test_no_more_strikes_than_there_is_room(basis: Basis, slices: np.ndarray) -> None:
     many = np.setdiff1d(np.arange(-300, 300), COARSE)
     search = search_of(basis, slices)
-    search.recall(CutMemory(pair=np.zeros_like(many), at=many, multiplier=np.ones(many.size)))
+    search.recall(
+        CutMemory(
+            pair=np.zeros_like(many), at=many, multiplier=np.ones(many.size), margin=np.full(many.size, 0.01)
+        )
+    )
     assert search.cuts().offsets.tolist() == [0, ROOM - COARSE.size, ROOM - COARSE.size, ROOM - COARSE.size]
 
 
 def test_one_expiry_has_no_calendar() -> None:
     basis = kernel_basis(np.array([0.1]), BasisSettings(n_kernels=21))
     search = CalendarSearch(basis, np.ones((1, 21)), np.array([[0.01, 0.0, 0.1]]), MIX)
-    rise = search.refine(np.full((1, 21), 1.0 / 21))
-    assert not search.ask(rise, search.lowest(rise))
+    search.refine(np.full((1, 21), 1.0 / 21))
+    assert not search.ask()
     assert search.cuts().offsets.tolist() == [0]
-    assert search.needed_mix(search.lowest(rise)) == MIX
 
 
 def test_roughness_is_the_sum_of_squared_second_differences() -> None:

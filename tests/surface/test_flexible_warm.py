@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ivhedge.surface import EssviSurface
-from ivhedge.surface.flexible import FlexibleFit, FlexibleQuotes, FlexibleSettings, fit_flexible
+from ivhedge.surface.flexible import FlexibleFit, FlexibleQuotes, FlexibleSettings, error_bars, fit_flexible
 
 FAST = FlexibleSettings()
 NAMES = ("expiries", "taus", "theta", "rho", "psi", "forwards")
@@ -69,6 +69,44 @@ def test_start_of_nearly_the_same_quotes(small: EssviSurface) -> None:
     cold, warm = fit_flexible(moved, small, FAST), fit_flexible(moved, small, FAST, start=earlier)
     assert_same(warm, cold)
     assert sum(warm.iterations) < sum(cold.iterations)
+
+
+def test_an_earlier_fit_judges_while_quotes_move_little(small: EssviSurface) -> None:
+    quotes = quotes_around(small, 2, noise=0.002)
+    earlier = fit_flexible(quotes, small, FAST)
+    assert not earlier.judged_again
+    spoiled = quotes.mid_vol.copy()
+    spoiled[30] += 0.2
+    moved = replace(quotes, mid_vol=spoiled, bid_vol=spoiled - 0.004, ask_vol=spoiled + 0.004)
+    theta = small.theta * 1.005
+    backbone = replace(small, theta=theta, psi=small.psi * 1.002)
+    warm = fit_flexible(moved, backbone, FAST, start=earlier)
+    assert warm.judged_again
+    assert warm.proof.proven
+    # Kernels stay where they were, and a quote that went bad is found.
+    assert (warm.surface.mean[:, : quotes.taus.size] == earlier.surface.mean[:, : quotes.taus.size]).all()
+    assert np.flatnonzero(~warm.used).tolist() == [30]
+    bars = error_bars(moved, warm, FAST)
+    cold = fit_flexible(moved, backbone, FAST)
+    assert np.flatnonzero(~cold.used).tolist() == [30]
+    assert np.abs(warm.fitted_vol - cold.fitted_vol)[warm.used].max() < 5e-4
+    np.testing.assert_allclose(bars, error_bars(moved, cold, FAST), rtol=0.15)
+
+
+def test_quotes_that_moved_far_are_judged_anew(small: EssviSurface) -> None:
+    quotes = quotes_around(small, 2, noise=0.002)
+    earlier = fit_flexible(quotes, small, FAST)
+    by = np.where(np.repeat(np.arange(4), 21) == 2, 0.02, 0.0)
+    moved = replace(
+        quotes, bid_vol=quotes.bid_vol + by, ask_vol=quotes.ask_vol + by, mid_vol=quotes.mid_vol + by
+    )
+    warm = fit_flexible(moved, small, FAST, start=earlier)
+    assert not warm.judged_again
+    assert_same(warm, fit_flexible(moved, small, FAST))
+    # An at-the-money vol that moved by more than 1 % moves the kernels.
+    backbone = replace(small, theta=1.03 * small.theta, psi=1.01 * small.psi)
+    other = fit_flexible(quotes, backbone, FAST, start=earlier)
+    assert (other.surface.mean[:, -1] > earlier.surface.mean[:, -1]).all()
 
 
 @pytest.mark.parametrize("expiries", [[0, 5], [0, 3, 5, 8], [3], [1, 2]])

@@ -240,7 +240,7 @@ def fit_surface(
             flexible = backbone_instead(bands, flexible)
             certificate = certify(flexible.surface)
         surface = flexible.surface
-        judgement = judged_by_flexible(quotes, selection, calibration, bands, flexible)
+        judgement = judged_by_flexible(quotes, selection, calibration, bands, flexible, settings.selection)
     else:
         certificate = certify(surface)
     report = build_report(

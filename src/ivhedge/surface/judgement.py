@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
+from ivhedge.core.units import NS_PER_HOUR
 from ivhedge.market import QuoteVols
 from ivhedge.surface.calibrate import Calibration
 from ivhedge.surface.essvi import EssviSurface
 from ivhedge.surface.flexible import FlexibleFit, FlexibleQuotes, SliceStatus
-from ivhedge.surface.selection import QuoteSelection, SelectionReason
+from ivhedge.surface.selection import QuoteSelection, SelectionReason, SelectionRules
 
 __all__ = ["QuoteJudgement", "judged_by_essvi", "judged_by_flexible"]
 
@@ -108,8 +109,9 @@ def judged_by_flexible(
     calibration: Calibration,
     bands: FlexibleQuotes,
     fit: FlexibleFit,
+    rules: SelectionRules,
 ) -> QuoteJudgement:
-    """Collect what the flexible layer made of its bands."""
+    """Collect what the flexible layer made of its bands, which `rules` had chosen."""
     information = np.zeros(len(quotes))
     information[selection.rows] = selection.packed.weight**2
     bare = np.array([status is not SliceStatus.FITTED for status in fit.status])
@@ -134,7 +136,7 @@ def judged_by_flexible(
         robust_weight=judged.astype(np.float64),
         expiries=bands.expiries,
         status=tuple(status.value for status in fit.status),
-        left_out=_outside_bands(quotes, bands.source),
+        left_out=_outside_bands(quotes, bands.source, rules),
         iterations=sum(fit.iterations),
         rounds=len(fit.iterations),
         converged=fit.converged,
@@ -143,17 +145,17 @@ def judged_by_flexible(
     )
 
 
-def _outside_bands(quotes: QuoteVols, source: IntArray) -> dict[str, int]:
+def _outside_bands(quotes: QuoteVols, source: IntArray, rules: SelectionRules) -> dict[str, int]:
     """Count the quotes that are no band, by the first reason that holds."""
     left = np.ones(len(quotes), dtype=np.bool_)
     left[source] = False
-    no_vol = ~(np.isfinite(quotes.bid_iv) | np.isfinite(quotes.ask_iv))
     reasons = {
+        SelectionReason.TOO_SHORT.value: quotes.expiry_ns - quotes.ts_ns < rules.min_hours * NS_PER_HOUR,
         SelectionReason.IN_THE_MONEY.value: ~quotes.is_otm,
-        "no_vol": no_vol,
+        "no_vol": ~(np.isfinite(quotes.bid_iv) | np.isfinite(quotes.ask_iv)),
         "crossed_vols": quotes.bid_iv > quotes.ask_iv,
-        SelectionReason.NO_WEIGHT.value: quotes.age_s > np.min(quotes.age_s) if len(quotes) else no_vol,
-        SelectionReason.TOO_SHORT.value: np.ones(len(quotes), dtype=np.bool_),
+        # What is left was too old.
+        SelectionReason.NO_WEIGHT.value: left.copy(),
     }
     counts = {}
     for reason, holds in reasons.items():

@@ -34,6 +34,8 @@ EQUALITIES = 2
 STIFF = 1e3
 MAX_OUTER = 50
 MAX_TRIALS = 30
+LINE_TOLERANCE = 0.1
+"""Of the derivative at the end of a step, over that at its start."""
 GROWTH = 10.0
 PATIENCE = 10
 
@@ -130,17 +132,21 @@ def _accept(y: FloatArray, hat: FloatArray, stiff: FloatArray, start: int, stop:
     return gap
 
 
-@njit(**INNER)
+@njit(**FAST)
 def _pull(
-    length: float, value: FloatArray, slope: FloatArray, y: FloatArray, stiff: FloatArray, low: FloatArray,
-    high: FloatArray, cap: FloatArray, start: int, stop: int,
-) -> float:  # fmt: skip
-    """Derivative of the rows' part of the augmented Lagrangian along a step."""
-    total = 0.0
-    for i in range(start, stop):
-        shifted = value[i] + y[i] / stiff[i] + length * slope[i]
-        total += slope[i] * _clipped(shifted, stiff[i], low[i], high[i], cap[i])
-    return total
+    length: float, shifted: FloatArray, slope: FloatArray, stiff: FloatArray, low: FloatArray,
+    high: FloatArray, cap: FloatArray,
+) -> tuple[float, float]:  # fmt: skip
+    """First and second derivative of the rows' part of the augmented Lagrangian along a step."""
+    total, bend = 0.0, 0.0
+    for i in range(shifted.size):
+        at = shifted[i] + length * slope[i]
+        above = min(max(stiff[i] * (at - high[i]), 0.0), cap[i])
+        below = min(max(stiff[i] * (low[i] - at), 0.0), cap[i])
+        pull = above - below
+        total += slope[i] * pull
+        bend += slope[i] * slope[i] * stiff[i] if 0.0 < above + below < cap[i] else 0.0
+    return total, bend
 
 
 @njit(**INNER)
@@ -213,9 +219,12 @@ def _bend(
 @njit(**INNER)
 def _prepare(
     near: FloatArray, far: FloatArray, stiff: FloatArray, n_rows: int, chosen: IntArray, first: IntArray,
-    bent: FloatArray, lo: int, hi: int, work: FloatArray, schur: FloatArray,
+    bent: FloatArray, lo: int, hi: int, stale: BoolArray, work: FloatArray, schur: FloatArray,
 ) -> None:  # fmt: skip
-    """Factor the second derivative: blocks with the columns of their cuts, then the cuts' own matrix."""
+    """Factor the second derivative: blocks with the columns of their cuts, then the cuts' own matrix.
+
+    Only blocks that are `stale`, where rows or cuts began or ceased to touch, are factored anew.
+    """
     m = bent.shape[1]
     n_on = first[hi - lo]
     for k in range(n_on):
@@ -224,18 +233,20 @@ def _prepare(
         schur[k, k] = 1.0 / stiff[n_rows + chosen[k]]
     for e in range(lo, hi):
         mine = work[e - lo]
-        for a in range(m):
-            row, own = mine[a], bent[e - lo, a]
-            for c in range(m):
-                row[c] = own[c]
         # Cuts with the earlier and with the later expiry.
         k0, k1, k2 = first[max(e - lo - 1, 0)], first[e - lo], first[e - lo + 1]
-        for a in range(m):
-            for k in range(k0, k1):
-                mine[a, m + k - k0] = -far[chosen[k], a]
-            for k in range(k1, k2):
-                mine[a, m + k - k0] = near[chosen[k], a]
-        _factor(mine, m, m + k2 - k0)
+        if stale[e - lo]:
+            stale[e - lo] = False
+            for a in range(m):
+                row, own = mine[a], bent[e - lo, a]
+                for c in range(m):
+                    row[c] = own[c]
+            for a in range(m):
+                for k in range(k0, k1):
+                    mine[a, m + k - k0] = -far[chosen[k], a]
+                for k in range(k1, k2):
+                    mine[a, m + k - k0] = near[chosen[k], a]
+            _factor(mine, m, m + k2 - k0)
         for a in range(m):
             for k in range(k2 - k0):
                 _add(schur[k0 + k, k0 + k : k2], mine[a, m + k], mine[a, m + k :])
@@ -289,9 +300,18 @@ def _touching(
 
 
 @njit(**INNER)
+def _shift(
+    value: FloatArray, y: FloatArray, stiff: FloatArray, start: int, stop: int, out: FloatArray
+) -> None:
+    """Values plus multipliers over stiffness."""
+    for i in range(start, stop):
+        out[i] = value[i] + y[i] / stiff[i]
+
+
+@njit(**INNER)
 def _length(
     x: FloatArray, d: FloatArray, g: FloatArray, quadratic: FloatArray, linear: FloatArray,
-    value: FloatArray, slope: FloatArray, y: FloatArray, stiff: FloatArray, low: FloatArray,
+    shifted: FloatArray, slope: FloatArray, stiff: FloatArray, low: FloatArray,
     high: FloatArray, cap: FloatArray, lo: int, hi: int, r0: int, r1: int, c0: int, c1: int,
 ) -> float:  # fmt: skip
     """Length of a step: the zero of the derivative along it, which rises."""
@@ -304,21 +324,25 @@ def _length(
             bend = _dot(quadratic[e, c], step)
             base += bend * x[e, c]
             curve += bend * step[c]
-    length, left, right, at_left, at_right = 1.0, 0.0, 0.0, at_zero, 0.0
+    length, left, right = 1.0, 0.0, np.inf
     for _ in range(MAX_TRIALS):
-        total = base + length * curve
-        total += _pull(length, value, slope, y, stiff, low, high, cap, r0, r1)
-        total += _pull(length, value, slope, y, stiff, low, high, cap, c0, c1)
-        if abs(total) <= 0.1 * abs(at_zero):
+        rows, row_bend = _pull(
+            length, shifted[r0:r1], slope[r0:r1], stiff[r0:r1], low[r0:r1], high[r0:r1], cap[r0:r1]
+        )
+        cuts, cut_bend = _pull(
+            length, shifted[c0:c1], slope[c0:c1], stiff[c0:c1], low[c0:c1], high[c0:c1], cap[c0:c1]
+        )
+        total, bend = base + length * curve + rows + cuts, curve + row_bend + cut_bend
+        if abs(total) <= LINE_TOLERANCE * abs(at_zero):
             break
         if total > 0.0:
-            right, at_right = length, total
+            right = length
         else:
-            left, at_left = length, total
-        if right == 0.0:
-            length *= 2.0
-        else:
-            length = left + (right - left) * min(max(at_left / (at_left - at_right), 0.1), 0.9)
+            left = length
+        # The derivative is piecewise linear: Newton's method, kept inside what is known to hold the zero.
+        length -= total / max(bend, 1e-300)
+        if not left < length < right:
+            length = 2.0 * left if right == np.inf else 0.5 * (left + right)
     return length
 
 
@@ -370,7 +394,7 @@ def newton_chain(
     """
     n, m = x.shape
     n_rows = rows.shape[0]
-    value, slope, hat = np.empty(low.size), np.empty(low.size), np.empty(low.size)
+    value, slope, hat, shifted = np.empty((4, low.size))
     on, held = np.zeros(low.size, dtype=np.bool_), np.zeros(low.size, dtype=np.bool_)
     stiff = np.empty(low.size)
     _stiffness(quadratic, rows, offsets, near, far, cut_offsets, stiff)
@@ -385,7 +409,7 @@ def newton_chain(
         r0, r1, c0, c1 = offsets[lo], offsets[hi], n_rows + cut_offsets[lo], n_rows + cut_offsets[hi - 1]
         work, bent = np.empty((hi - lo, m, m + c1 - c0)), np.empty((hi - lo, m, m))
         schur, chosen = np.empty((c1 - c0, c1 - c0)), np.empty(c1 - c0, dtype=np.int64)
-        first = np.zeros(hi - lo + 1, dtype=np.int64)
+        first, stale = np.zeros(hi - lo + 1, dtype=np.int64), np.ones(hi - lo, dtype=np.bool_)
         on_cuts = np.empty(0)
         count, outer, exact, fresh, rescaled, done = 0, 0, False, True, True, False
         grow = 1.0
@@ -398,8 +422,14 @@ def newton_chain(
                 scale = max(scale, abs(linear[e, c]))
         while not done:
             _values(x, rows, offsets, near, far, cut_offsets, lo, hi, value)
-            changed = _multipliers(value, y, stiff, low, high, cap, r0, r1, hat, on)
-            changed |= _multipliers(value, y, stiff, low, high, cap, c0, c1, hat, on)
+            changed = False
+            for e in range(lo, hi):
+                if _multipliers(value, y, stiff, low, high, cap, offsets[e], offsets[e + 1], hat, on):
+                    changed = stale[e - lo] = True
+            for e in range(lo, hi - 1):
+                i, j = n_rows + cut_offsets[e], n_rows + cut_offsets[e + 1]
+                if _multipliers(value, y, stiff, low, high, cap, i, j, hat, on):
+                    changed = stale[e - lo] = stale[e - lo + 1] = True
             fresh |= changed
             worst = _gradient(x, quadratic, linear, hat, rows, offsets, near, far, cut_offsets, lo, hi, g)
             if worst < 1e-10 * scale or (exact and not changed) or count >= max_steps:
@@ -431,13 +461,15 @@ def newton_chain(
                     for i in range(r0, r1):
                         held[i] = False
                     for e in range(lo, hi):
-                        bent[e - lo] = quadratic[e]
+                        bent[e - lo], stale[e - lo] = quadratic[e], True
                 _bend(rows, offsets, stiff, on, held, lo, hi, bent)
-                _prepare(near, far, stiff, n_rows, chosen, first, bent, lo, hi, work, schur)
+                _prepare(near, far, stiff, n_rows, chosen, first, bent, lo, hi, stale, work, schur)
             _direction(g, first, lo, hi, work, schur, on_cuts, d)
             _values(d, rows, offsets, near, far, cut_offsets, lo, hi, slope)
+            _shift(value, y, stiff, r0, r1, shifted)
+            _shift(value, y, stiff, c0, c1, shifted)
             length = _length(
-                x, d, g, quadratic, linear, value, slope, y, stiff, low, high, cap, lo, hi, r0, r1, c0, c1
+                x, d, g, quadratic, linear, shifted, slope, stiff, low, high, cap, lo, hi, r0, r1, c0, c1
             )
             exact = length == 1.0
             for e in range(lo, hi):

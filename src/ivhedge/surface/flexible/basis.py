@@ -9,6 +9,7 @@ from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.pricing import black76_price
 from ivhedge.surface.certificate import density_factor
 from ivhedge.surface.essvi import essvi_derivatives
+from ivhedge.surface.flexible._weights import deconvolve
 
 __all__ = ["Basis", "BasisSettings", "kernel_basis", "projected_weights"]
 
@@ -115,12 +116,6 @@ def projected_weights(
     density /= density.sum(axis=1, keepdims=True)
     scale = basis.width / basis.deviation[:, None]
     centre = basis.z - 0.5 * scale * basis.width
-    distance = (grid[None, :, None] - centre[:, None, :]) / scale[:, None, :]
-    kernels = np.exp(-0.5 * distance * distance)
-    kernels /= kernels.sum(axis=1, keepdims=True)
-    weights = np.matmul(density[:, None, :], kernels)[:, 0, :]
-    weights /= weights.sum(axis=1, keepdims=True)
-    for _ in range(rounds):
-        model = np.matmul(kernels, weights[:, :, None])[:, :, 0]
-        weights = weights * np.matmul((density / np.maximum(model, 1e-300))[:, None, :], kernels)[:, 0, :]
+    weights = np.empty_like(basis.mean)
+    deconvolve(grid, density, centre, scale, rounds, weights)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))

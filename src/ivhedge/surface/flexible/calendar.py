@@ -1,4 +1,4 @@
-"""Calendar order of neighbouring expiries: strikes where prices fall, cuts there, and the mix that mends it.
+"""Calendar order of neighbouring expiries: strikes where prices fall, and cuts there.
 
 The rise of the price from one expiry to the next, over that of the backbone, is as smooth in the strike as
 the kernels are wide. It is looked at on a coarse grid of strikes first, then ever closer around its minima.
@@ -30,11 +30,20 @@ class CutMemory:
     pair, at : IntArray, shape (r,)
         Number of the earlier expiry; log-moneyness in tenths of its standard deviation.
     multiplier : FloatArray, shape (r,)
+    margin : FloatArray, shape (r,)
+        Share of the backbone's rise that they ask for.
     """
 
     pair: IntArray
     at: IntArray
     multiplier: FloatArray
+    margin: FloatArray
+
+    @classmethod
+    def nothing(cls) -> "CutMemory":
+        """No cuts."""
+        none, empty = np.empty(0, dtype=np.int64), np.empty(0)
+        return cls(pair=none, at=none, multiplier=empty, margin=empty)
 
 
 def otm_price(log_moneyness: FloatArray, total_variance: FloatArray) -> FloatArray:
@@ -74,6 +83,8 @@ class CalendarSearch:
         self._cut = np.zeros((n_pairs, ROOM), dtype=np.bool_)
         # Kernel prices of the earlier and the later expiry on x, in units of the later backbone price.
         self._near, self._far = np.empty((n_pairs, ROOM, m)), np.empty((n_pairs, ROOM, m))
+        # By strike: the rise of the price over the backbone's, and the same or, at a minimum, the value at
+        # the vertex of the parabola through it.
         self._rise, self._lowest = np.empty((n_pairs, ROOM)), np.empty((n_pairs, ROOM))
         self._want = np.empty(3 * ROOM, dtype=np.int64)
         law = np.stack((np.log(basis.mean), basis.mean, basis.width, scale))
@@ -86,25 +97,16 @@ class CalendarSearch:
         add_strikes(pair, at, *self._tables, self._near, self._far, slot)
         return slot
 
-    def refine(self, x: FloatArray) -> FloatArray:
-        """Look closely where prices hardly rise.
-
-        Returns
-        -------
-        FloatArray, shape (n - 1, strikes)
-            Rise of the price, with the least share of the backbone, over the backbone's, by strike; infinite
-            where a pair has fewer strikes than others.
-        """
+    def refine(self, x: FloatArray) -> None:
+        """Measure the rise of prices, and look closely where they hardly rise."""
         look(x, self._mix, *self._tables, self._near, self._far, self._want, self._rise, self._lowest)
-        return self._rise
 
-    def lowest(self, rise: FloatArray) -> FloatArray:
-        """`rise` of `refine` or, at a minimum, the value at the vertex of the parabola through it."""
-        return self._lowest
-
-    def ask(self, rise: FloatArray, lowest: FloatArray) -> bool:
-        """Turn strikes where prices fall into cuts; False where they fall nowhere."""
-        return ask_cuts(COARSE.size, self._order, self._count, rise, lowest, self._data, self._cut) > 0
+    def ask(self) -> bool:
+        """Turn strikes where prices fell at the last look into cuts; False where they fell nowhere."""
+        pairs = ask_cuts(
+            COARSE.size, self._order, self._count, self._rise, self._lowest, self._data, self._cut
+        )
+        return pairs > 0
 
     def cuts(self) -> Cuts:
         """Cuts of the program."""
@@ -129,8 +131,10 @@ class CalendarSearch:
     def memory(self) -> CutMemory:
         """Cuts that bind."""
         pair, slot = np.nonzero(self._cut & (self._data[:, :, MULTIPLIER] > 0.0))
-        multiplier = self._data[pair, slot, MULTIPLIER]
-        return CutMemory(pair=pair, at=self._at[pair, slot], multiplier=multiplier)
+        data = self._data[pair, slot]
+        return CutMemory(
+            pair=pair, at=self._at[pair, slot], multiplier=data[:, MULTIPLIER], margin=data[:, MARGIN]
+        )
 
     def recall(self, memory: CutMemory) -> None:
         """Begin with the cuts that bound in another fit; pairs are those of this one."""
@@ -139,14 +143,4 @@ class CalendarSearch:
         pair, slot = memory.pair[there], slot[there]
         self._cut[pair, slot] = True
         self._data[pair, slot, MULTIPLIER] = memory.multiplier[there]
-
-    def needed_mix(self, lowest: FloatArray) -> float:
-        """Smallest share of the backbone, at least the least, at which no price falls at the strikes priced.
-
-        A little is added for the strikes between.
-        """
-        # From the rise with the least share to that of the kernels alone.
-        own = (lowest - self._mix) / (1.0 - self._mix)
-        fall = np.maximum(-own, 0.0)
-        worst = float(np.max(np.where(lowest < 0.0, fall / (1.0 + fall), 0.0), initial=0.0))
-        return min(1.0, max(self._mix, 1.05 * worst))
+        self._data[pair, slot, MARGIN] = memory.margin[there]

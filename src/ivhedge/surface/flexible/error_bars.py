@@ -5,7 +5,7 @@ import numpy as np
 from ivhedge.core.errors import CalibrationError, DataError
 from ivhedge.core.types import ArrayLike, BoolArray, FloatArray, IntArray
 from ivhedge.pricing import black76_price
-from ivhedge.surface.flexible.basis import Basis, projected_weights
+from ivhedge.surface.flexible.basis import Basis, kernel_basis, projected_weights
 from ivhedge.surface.flexible.quotes import FlexibleQuotes
 from ivhedge.surface.flexible.result import FlexibleFit, FlexibleSettings
 
@@ -75,13 +75,14 @@ def error_bars(
     k, owner = _points(quotes, fit, log_moneyness, expiry)
     surface = fit.surface
     slices = np.column_stack(surface.backbone.slice_parameters(quotes.taus))
-    deviation = np.sqrt(slices[:, 0])
     # A wide law that was added for the proof is not fitted.
     m = surface.mean.shape[1] - (fit.wide > 0.0)
     mean, weight = surface.mean[:, :m], surface.weight[:, :m]
     if np.ptp(mean, axis=1).min() == 0.0:
         return np.full(k.shape, np.inf)
-    z = np.log(mean[0]) / deviation[0]
+    # A warm fit may have kept the kernels of an earlier backbone.
+    z = kernel_basis(np.ones(1), settings.basis).z
+    deviation = np.log(mean[:, -1]) / z[-1]
     basis = Basis(z=z, deviation=deviation, mean=mean, width=surface.width[:, :m])
     heavy = np.gradient(z) / (1.0 + np.abs(z)) ** 2
     scale = projected_weights(basis, *slices.T) + settings.tail * z.size * heavy / heavy.sum()

@@ -8,10 +8,11 @@ from ivhedge.core.errors import CalibrationError
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.surface.essvi import EssviSurface
 from ivhedge.surface.flexible._assembly import Stage, Workspace, assemble_program, workspace
-from ivhedge.surface.flexible._warm import beginning
+from ivhedge.surface.flexible._warm import beginning, kept_basis
+from ivhedge.surface.flexible._weights import make_laws
 from ivhedge.surface.flexible.basis import kernel_basis, projected_weights
 from ivhedge.surface.flexible.calendar import CalendarSearch
-from ivhedge.surface.flexible.judge import backbone_vols, judge, owner_of
+from ivhedge.surface.flexible.judge import backbone_vols, judge, judge_again
 from ivhedge.surface.flexible.program import Program, Solution, State, objective, solve
 from ivhedge.surface.flexible.proof import FlexibleProof, least_mix, prove
 from ivhedge.surface.flexible.quotes import FlexibleQuotes
@@ -49,8 +50,11 @@ def fit_flexible(
         A robust, arbitrage-free surface of the same quotes: prior, judge of quotes, and wings.
     settings : FlexibleSettings, optional
     start : FlexibleFit, optional
-        An earlier fit of nearly the same quotes. It saves time and changes the answer by no more than the
-        solver's tolerance; expiries that it lacks begin at the backbone.
+        An earlier fit of nearly the same quotes. Solves begin at its answers, and expiries that it lacks at
+        the backbone. Where the at-the-money deviations moved by less than 1 %, kernels and prior stay. Where
+        the mids of every expiry lie within 0.75 half-spreads of it in the median, it judges the quotes
+        itself, which saves the solves that would; `FlexibleFit.judged_again` says so. Bad quotes that it
+        believed stay believed then: now and then fit without it.
 
     Returns
     -------
@@ -65,11 +69,21 @@ def fit_flexible(
     slices = np.column_stack(backbone.slice_parameters(quotes.taus))
     if not (slices[:, 0] > 0.0).all() or (np.diff(slices[:, 0]) < 0.0).any():
         raise CalibrationError("expected a backbone whose total variance at the money rises in time")
-    basis = kernel_basis(np.sqrt(slices[:, 0]), settings.basis)
-    work = workspace(quotes, basis, slices, projected_weights(basis, *slices.T), settings.tail, settings.mix)
+    deviation = np.sqrt(slices[:, 0])
+    kept = kept_basis(quotes.expiries, deviation, settings.basis, start)
+    if kept is None:
+        basis = kernel_basis(deviation, settings.basis)
+        kept = basis, projected_weights(basis, *slices.T)
+    basis, prior = kept
+    work = workspace(quotes, basis, slices, prior, settings.tail, settings.mix)
     able, status = _able(quotes, settings)
     begin = beginning(quotes, work, start)
-    judgement = judge(quotes, work, able, settings, begin.states)
+    judgement = None
+    if start is not None and begin.near and start.converged and start.noise.size == quotes.taus.size:
+        judgement = judge_again(quotes, work, able, begin.states[-1].x, start.noise, settings.mix)
+    again = judgement is not None
+    if judgement is None:
+        judgement = judge(quotes, work, able, settings, begin.states)
     stage = Stage(penalty=settings.penalty, smoothness=settings.smoothness)
     # Those believed are believed in full: trust below 1 would let the price leave a band for smoothness.
     believed = judgement.used * quotes.reliance
@@ -81,9 +95,11 @@ def fit_flexible(
     weight = _law(work, solution.x)
     if not _is_law(work, weight):
         return _backbone_only(quotes, work, backbone)
-    surface, proof, wide = _proven(work, quotes, weight, backbone, settings.mix)
-    fitted = surface.implied_vol(quotes.log_moneyness, quotes.taus[owner_of(quotes)])
-    solved = (*judgement.solutions, solution)
+    surface, proof, wide = _proven(
+        work, quotes, weight, backbone, settings.mix, start.wide if again and start else 0.0
+    )
+    fitted = surface.implied_vol(quotes.log_moneyness, quotes.taus[quotes.owner])
+    judges = begin.states[:-1] if again else tuple(s.state() for s in judgement.solutions)
     return FlexibleFit(
         surface=surface,
         status=status,
@@ -98,11 +114,14 @@ def fit_flexible(
         proof=proof,
         wide=wide,
         objective=objective(program, np.maximum(solution.x, 0.0)),
+        judged_again=again,
         memory=FitMemory(
             expiries=quotes.expiries,
             offsets=work.stacked_offsets,
-            states=tuple(s.state(np.empty(0)) for s in solved),
+            states=(*judges, solution.state(np.empty(0))),
             cuts=search.memory(),
+            basis=basis,
+            prior=prior,
         ),
     )
 
@@ -129,9 +148,8 @@ def _solve_with_cuts(
         )
         iterations.append(int(solution.steps.sum()))
         search.keep(solution.cut_multipliers)
-        rise = search.refine(_law(work, solution.x) / work.scale)
-        lowest = search.lowest(rise)
-        if number == settings.max_cut_rounds - 1 or not search.ask(rise, lowest):
+        search.refine(_law(work, solution.x) / work.scale)
+        if number == settings.max_cut_rounds - 1 or not search.ask():
             break
         state = solution.state(search.multipliers())
     return solution, tuple(iterations)
@@ -139,16 +157,9 @@ def _solve_with_cuts(
 
 def _law(work: Workspace, x: FloatArray) -> FloatArray:
     """Weights that add to 1 with mean 1 to the last digit, from nearly such ones."""
-    weight = np.maximum(x, 0.0) * work.scale
-    mean = work.basis.mean
-    for _ in range(3):
-        total = weight.sum(axis=1)
-        first = (weight * mean).sum(axis=1) / total
-        centred = mean - first[:, None]
-        spread = (weight * centred * centred).sum(axis=1) / total
-        tilt = (1.0 - first) / np.maximum(spread, 1e-300)
-        weight = np.maximum(weight / total[:, None] * (1.0 + tilt[:, None] * centred), 0.0)
-    return np.asarray(weight)
+    weight = np.asarray(x * work.scale)
+    make_laws(weight, work.basis.mean)
+    return weight
 
 
 def _is_law(work: Workspace, weight: FloatArray) -> bool:
@@ -223,14 +234,19 @@ def _active(solution: Solution, offsets: IntArray) -> IntArray:
 
 
 def _proven(
-    work: Workspace, quotes: FlexibleQuotes, weight: FloatArray, backbone: EssviSurface, mix: float
+    work: Workspace,
+    quotes: FlexibleQuotes,
+    weight: FloatArray,
+    backbone: EssviSurface,
+    mix: float,
+    earlier: float,
 ) -> tuple[FlexibleSurface, FlexibleProof, float]:
     """Build the surface, with as much of a wide law in it as the proof asks for.
 
     Far from the quotes prices of neighbouring expiries may touch within the solver's tolerance. A law of
     three times the deviation at the money is far dearer there than the quoted one, and its price rises
     steeply in time: a very small share restores the order. The backbone, whose wings may rise alike, would
-    not.
+    not. The share that an `earlier` fit needed is tried first.
     """
     bare = FlexibleSurface(
         weight=weight,
@@ -241,6 +257,11 @@ def _proven(
         expiries=quotes.expiries,
         taus=quotes.taus,
     )
+    if earlier > 0.0:
+        surface = _with_wide_law(bare, work.basis.deviation, earlier)
+        proof = prove(surface)
+        if proof.proven:
+            return surface, proof, earlier
     proof = first = prove(bare)
     for share in WIDE_SHARES:
         if proof.proven:

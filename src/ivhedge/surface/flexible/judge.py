@@ -4,24 +4,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ivhedge.core.types import BoolArray, FloatArray, IntArray
+from ivhedge.core.types import BoolArray, FloatArray
 from ivhedge.pricing import implied_vol
 from ivhedge.surface.essvi import essvi_total_variance
 from ivhedge.surface.flexible._assembly import Stage, Workspace, assemble_program
+from ivhedge.surface.flexible._judging import judge_rows
 from ivhedge.surface.flexible.program import Solution, State, no_cuts, solve
-from ivhedge.surface.flexible.quotes import FlexibleQuotes, local_reference, noise_level, residuals, trust_in
+from ivhedge.surface.flexible.quotes import FlexibleQuotes
 from ivhedge.surface.flexible.result import FlexibleSettings
 
-__all__ = ["Judgement", "backbone_vols", "fitted_prices", "fitted_vols", "judge", "owner_of"]
+__all__ = ["Judgement", "backbone_vols", "judge", "judge_again", "judged"]
 
-TOLERANCE = 1e-6
+TOLERANCE = 1e-3
+"""Of the solves that quotes are judged against, in half-spreads."""
+NEAR = 0.75
+"""Distance from an earlier fit, in half-spreads, that half of an expiry's mids must keep for it to judge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Trust in the quotes between 0 and 1, which are used, the noise of the mids, and the solves."""
+    """Which quotes are used, the noise of the mids in half-spreads, and the solves."""
 
-    trust: FloatArray
     used: BoolArray
     noise: FloatArray
     solutions: tuple[Solution, ...]
@@ -40,7 +43,7 @@ def judge(
     longer trusted, do not. Each solve begins at its own of the `starts`, the last of which is repeated.
     """
     n, m = work.scale.shape
-    trust, used, noise = _judged(quotes, backbone_vols(quotes, work.slices), first=True)
+    trust, used, noise = judged(quotes, backbone_vols(quotes, work.slices), local=True)
     solutions: list[Solution] = []
     for number in range(settings.judge_rounds):
         smoothness = settings.judge_smoothness / settings.judge_release**number
@@ -49,48 +52,73 @@ def judge(
         start = starts[number] if number < len(starts) else solutions[-1].state()
         solutions.append(solve(program, no_cuts(n, m), start, softer=0, tolerance=TOLERANCE))
         vol = fitted_vols(quotes, work, np.maximum(solutions[-1].x, 0.0), settings.mix)
-        trust, used, _ = _judged(quotes, vol, first=False)
-    return Judgement(trust=trust, used=used & able, noise=noise, solutions=tuple(solutions))
+        trust, used, _ = judged(quotes, vol, local=False)
+    return Judgement(used=used & able, noise=noise, solutions=tuple(solutions))
 
 
-def _judged(
-    quotes: FlexibleQuotes, vol: FloatArray, *, first: bool
+def judge_again(
+    quotes: FlexibleQuotes, work: Workspace, able: BoolArray, x: FloatArray, noise: FloatArray, mix: float
+) -> Judgement | None:
+    """Judge the quotes against an earlier fit, if they moved little since then.
+
+    Parameters
+    ----------
+    quotes, work, able
+    x : FloatArray, shape (n, m)
+        Answer of the earlier fit.
+    noise : FloatArray, shape (n,)
+        As it was found then: what is left to a fit that follows the mids says less about it.
+    mix : float
+
+    Returns
+    -------
+    Judgement or None
+        None where the mids of an expiry lie too far from the earlier fit.
+    """
+    vol = fitted_vols(quotes, work, np.maximum(x, 0.0), mix)
+    _, used, _ = judged(quotes, vol, local=False)
+    pulled, owner, n = ~np.isnan(quotes.mid_vol), quotes.owner, quotes.taus.size
+    # A vol that does not exist is far.
+    close = np.abs(quotes.mid_vol - vol) <= 0.5 * NEAR * np.maximum(quotes.ask_vol - quotes.bid_vol, 1e-4)
+    far = np.bincount(owner[pulled & ~close], minlength=n)
+    if (2 * far > np.bincount(owner[pulled], minlength=n)).any():
+        return None
+    return Judgement(used=used & able, noise=noise, solutions=())
+
+
+def judged(
+    quotes: FlexibleQuotes, vol: FloatArray, *, local: bool
 ) -> tuple[FloatArray, BoolArray, FloatArray]:
     """Trust in the quotes and which to believe, given a reference, and the noise of the mids per expiry.
 
-    The first reference is moved to where most mids lie.
+    `local` moves the reference to where most mids lie.
     """
-    trust, used, noise = np.ones(vol.size), np.ones(vol.size, dtype=np.bool_), np.ones(quotes.taus.size)
-    for e in range(quotes.taus.size):
-        rows = quotes.rows(e)
-        reference = local_reference(quotes, rows, vol[rows]) if first else vol[rows]
-        distance, half = residuals(quotes, rows, reference)
-        trust[rows], used[rows] = trust_in(distance, half, reference)
-        if first:
-            pulled = used[rows] & np.isfinite(quotes.mid_vol[rows])
-            noise[e] = noise_level(distance[pulled], half[pulled])
+    trust, used, noise = np.empty(vol.size), np.empty(vol.size, dtype=np.bool_), np.empty(quotes.taus.size)
+    judge_rows(
+        quotes.offsets,
+        quotes.log_moneyness,
+        quotes.bid_vol,
+        quotes.ask_vol,
+        quotes.mid_vol,
+        vol,
+        local,
+        trust,
+        used,
+        noise,
+    )
     return trust, used, noise
-
-
-def owner_of(quotes: FlexibleQuotes) -> IntArray:
-    """Expiry number of each quote."""
-    return np.repeat(np.arange(quotes.taus.size), np.diff(quotes.offsets))
 
 
 def backbone_vols(quotes: FlexibleQuotes, slices: FloatArray) -> FloatArray:
     """Vols of the backbone at the quotes."""
-    owner = owner_of(quotes)
+    owner = quotes.owner
     variance = essvi_total_variance(quotes.log_moneyness, *slices[owner].T)
     return np.asarray(np.sqrt(variance / quotes.taus[owner]))
 
 
-def fitted_prices(quotes: FlexibleQuotes, work: Workspace, x: FloatArray, mix: float) -> FloatArray:
-    """Fitted prices in half-spreads."""
-    own = np.einsum("qm,qm->q", work.rows, x[owner_of(quotes)])
-    return np.asarray((1.0 - mix) * own + mix * work.backbone)
-
-
 def fitted_vols(quotes: FlexibleQuotes, work: Workspace, x: FloatArray, mix: float) -> FloatArray:
     """Fitted vols at the quotes."""
-    k, tau = quotes.log_moneyness, quotes.taus[owner_of(quotes)]
-    return implied_vol(fitted_prices(quotes, work, x, mix) * work.half, 1.0, np.exp(k), tau, k >= 0.0)
+    owner, k = quotes.owner, quotes.log_moneyness
+    own = np.einsum("qm,qm->q", work.rows, x[owner])
+    price = ((1.0 - mix) * own + mix * work.backbone) * work.half
+    return implied_vol(price, 1.0, np.exp(k), quotes.taus[owner], k >= 0.0)

@@ -1,25 +1,16 @@
-"""Bands that a flexible surface is fitted to, and which of them are believed."""
+"""Bands that a flexible surface is fitted to."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ivhedge.core.errors import CalibrationError
-from ivhedge.core.types import BoolArray, FloatArray, IntArray
+from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.core.units import NS_PER_HOUR, format_ns
 from ivhedge.market import QuoteVols
 from ivhedge.surface.selection import SelectionRules
 
-__all__ = ["FlexibleQuotes", "flexible_quotes", "local_reference", "noise_level", "residuals", "trust_in"]
-
-GATE_HALF_SPREADS = 1.0
-GATE_SCALES = 4.0
-GATE_VOL = 0.04
-"""Share of the vol by which a believed quote may always miss the reference."""
-NEIGHBOURS = 11
-MIN_SCALE = 0.003
-MOST_NOISE = 0.35
-"""Standard deviation of a mid anywhere in the middle 60 % of its band, in half-spreads."""
+__all__ = ["FlexibleQuotes", "flexible_quotes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +81,11 @@ class FlexibleQuotes:
         """Rows of one expiry."""
         return slice(int(self.offsets[expiry]), int(self.offsets[expiry + 1]))
 
+    @property
+    def owner(self) -> IntArray:
+        """Expiry number of each row."""
+        return np.repeat(np.arange(self.taus.size), np.diff(self.offsets))
+
 
 def flexible_quotes(
     quotes: QuoteVols, rules: SelectionRules | None = None, *, half_life_s: float = 60.0
@@ -137,75 +133,3 @@ def flexible_quotes(
         source=rows,
         reliance=np.exp2((youngest - quotes.age_s[rows]) / half_life_s),
     )
-
-
-def residuals(quotes: FlexibleQuotes, rows: slice, vol: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Distance of quotes from fitted vols, and the half-spreads that it is measured in: decimals.
-
-    For a row with a mid the distance from it. A bound that holds has no distance, and one that does not is
-    already measured from its edge: it has no half-spread.
-    """
-    bid, ask, mid = quotes.bid_vol[rows], quotes.ask_vol[rows], quotes.mid_vol[rows]
-    outside = np.fmax(bid - vol, 0.0)
-    outside = np.where(vol > ask, ask - vol, outside)
-    bound = np.isnan(mid)
-    return np.where(bound, outside, mid - vol), np.where(bound, 0.0, np.maximum(0.5 * (ask - bid), 1e-4))
-
-
-def local_reference(quotes: FlexibleQuotes, rows: slice, vol: FloatArray) -> FloatArray:
-    """Reference smile of one expiry moved to where most neighbouring mids lie.
-
-    A feature of the market is shared by neighbouring strikes, a bad quote stands alone: the distance of the
-    mids from `vol` is smoothed by repeated-median regression over the nearest strikes, which holds up to
-    half of them bad.
-
-    References
-    ----------
-    Siegel (1982), Robust regression using repeated medians.
-    Davies, Fried, Gather (2004), Robust signal extraction for on-line monitoring data.
-    """
-    k, mid = quotes.log_moneyness[rows], quotes.mid_vol[rows]
-    pulled = np.flatnonzero(np.isfinite(mid))
-    window = min(NEIGHBOURS, pulled.size)
-    if window < 5:
-        return vol
-    x, y = k[pulled], (mid - vol)[pulled]
-    # Past the midpoint between its first quote and the one after its last, a window moves on.
-    near = np.searchsorted(0.5 * (x[:-window] + x[window:]), k)[:, None] + np.arange(window)[None, :]
-    dx, dy = x[near] - k[:, None], y[near]
-    run = dx[:, None, :] - dx[:, :, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slopes = np.where(np.abs(run) > 1e-12, (dy[:, None, :] - dy[:, :, None]) / run, np.nan)
-    other = ~np.eye(window, dtype=np.bool_)
-    slopes = slopes[:, other].reshape(k.size, window, window - 1)
-    slope = np.median(np.median(np.nan_to_num(slopes, nan=0.0), axis=2), axis=1)
-    # Outside the strikes with a mid the shift is held, a line would run away.
-    at = np.clip(k, x[0], x[-1]) - k
-    return np.asarray(np.maximum(vol + np.median(dy - slope[:, None] * (dx - at[:, None]), axis=1), 0.01))
-
-
-def trust_in(distance: FloatArray, half: FloatArray, vol: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Trust in the quotes of one expiry, between 0 and 1, and which are believed.
-
-    A quote is believed within a half-spread, and the larger of some robust scales and a share of the vol, of
-    the reference smile `vol`. Trust falls with the distance; it is 0 for those that are not believed.
-    """
-    if distance.size == 0:
-        return np.ones(0), np.ones(0, dtype=np.bool_)
-    away, valued = np.abs(distance), half > 0.0
-    typical = float(np.median(away[valued])) if valued.any() else 0.0
-    scale = max(1.4826 * typical, MIN_SCALE)
-    good = away <= GATE_HALF_SPREADS * half + np.maximum(GATE_SCALES * scale, GATE_VOL * vol)
-    trust = 1.0 / (1.0 + (away / (half + scale)) ** 2) ** 2
-    return np.where(good, trust, 0.0), np.asarray(good)
-
-
-def noise_level(distance: FloatArray, half: FloatArray) -> float:
-    """Noise of mids in half-spreads, from third differences along the strikes, at most `MOST_NOISE`.
-
-    It is that too where there are too few.
-    """
-    u = distance / half
-    if u.size < 8:
-        return MOST_NOISE
-    return float(np.clip(1.4826 * np.median(np.abs(np.diff(u, 3))) / np.sqrt(20.0), 0.02, MOST_NOISE))

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
-from ivhedge.surface.flexible.basis import BasisSettings
+from ivhedge.surface.flexible.basis import Basis, BasisSettings
 from ivhedge.surface.flexible.calendar import CutMemory
 from ivhedge.surface.flexible.program import State
 from ivhedge.surface.flexible.proof import FlexibleProof
@@ -87,12 +87,17 @@ class FitMemory:
     states : tuple of State
         In the order of the solves: judging, then the final one.
     cuts : CutMemory
+    basis : Basis
+    prior : FloatArray, shape (n, m)
+        The backbone's weights.
     """
 
     expiries: IntArray
     offsets: IntArray
     states: tuple[State, ...]
     cuts: CutMemory
+    basis: Basis
+    prior: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +131,8 @@ class FlexibleFit:
         Share of a law of three times the deviation at the money, where the proof asked for it; mostly 0.
     objective : float
         Value of the program that was solved; NaN where none was.
+    judged_again : bool
+        Whether an earlier fit judged the quotes.
     memory : FitMemory or None
         What a later fit can start from.
     """
@@ -143,4 +150,5 @@ class FlexibleFit:
     proof: FlexibleProof
     wide: float = 0.0
     objective: float = float("nan")
+    judged_again: bool = False
     memory: FitMemory | None = field(default=None, repr=False)
