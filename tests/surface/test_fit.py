@@ -269,7 +269,7 @@ def test_the_report_repeats_the_verdict(
 ) -> None:
     honest = certify(truth_surface)
     refused = replace(honest, valid=False, proven=False)
-    monkeypatch.setattr("ivhedge.surface.fit.certify", lambda _: refused)
+    monkeypatch.setattr("ivhedge.surface.fit.certify", lambda *_, **__: refused)
     fit = fit_surface(chain_of(truth_surface))
     assert not fit.report.arbitrage_free
     with pytest.raises(ArbitrageError):
@@ -279,7 +279,7 @@ def test_the_report_repeats_the_verdict(
 def test_a_flexible_surface_without_certificate_gives_way_to_the_backbone(
     chain_of: Maker, truth_surface: EssviSurface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def only_the_backbone(surface: FlexibleSurface) -> ArbitrageCertificate:
+    def only_the_backbone(surface: FlexibleSurface, **_: object) -> ArbitrageCertificate:
         found = certify(surface)
         return found if surface.mix == 1.0 else replace(found, valid=False, proven=False)
 

@@ -268,3 +268,28 @@ def test_recorded_snapshot(recorded: Path) -> None:
     two_sided = np.isfinite(quotes.bid_vol) & np.isfinite(quotes.ask_vol)
     assert fit.inside[two_sided].mean() > 0.97
     assert fit.proof.proven
+
+
+def one_tick_bid(quotes: FlexibleQuotes, row: int, lift: float) -> FlexibleQuotes:
+    """The quotes with a wide bound without a mid in one row, its bid `lift` above the mid."""
+    bid, ask, mid = quotes.bid_vol.copy(), quotes.ask_vol.copy(), quotes.mid_vol.copy()
+    bid[row], ask[row] = mid[row] + lift, mid[row] + lift + 0.06
+    mid[row] = np.nan
+    return replace(quotes, bid_vol=bid, ask_vol=ask, mid_vol=mid)
+
+
+def test_outermost_bound_is_used_where_all_others_can_be_met(small: EssviSurface) -> None:
+    quotes = quotes_around(small, n_strikes=7)
+    row = int(quotes.offsets[2]) - 1
+    fit = fit_flexible(one_tick_bid(quotes, row, 0.05), small, FAST)
+    assert fit.used.all()
+    assert fit.inside.all()
+
+
+def test_inner_bound_against_its_neighbours_is_not_used(small: EssviSurface) -> None:
+    quotes = quotes_around(small)
+    row = int(quotes.offsets[2]) - 6
+    fit = fit_flexible(one_tick_bid(quotes, row, 0.05), small, FAST)
+    others = np.arange(quotes.mid_vol.size) != row
+    assert not fit.used[row]
+    assert fit.inside[others].all()

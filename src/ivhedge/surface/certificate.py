@@ -41,6 +41,7 @@ from ivhedge.surface.base import VolSurface
 from ivhedge.surface.essvi import EssviSurface
 
 if TYPE_CHECKING:
+    from ivhedge.surface.flexible.proof import FlexibleProof
     from ivhedge.surface.flexible.surface import FlexibleSurface
 
 __all__ = ["ArbitrageCertificate", "DifferentiableSurface", "Violation", "certify", "density_factor"]
@@ -164,7 +165,12 @@ def density_factor(
 
 
 def certify(
-    surface: VolSurface, *, n_strikes: int = 2001, half_width_sd: float = 10.0, n_between: int = 50
+    surface: VolSurface,
+    *,
+    n_strikes: int = 2001,
+    half_width_sd: float = 10.0,
+    n_between: int = 50,
+    proof: "FlexibleProof | None" = None,
 ) -> ArbitrageCertificate:
     """Check a surface for static arbitrage.
 
@@ -178,6 +184,8 @@ def certify(
         In standard deviations sqrt(w(0)) of each time.
     n_between : int
         Times added between, before and after the fitted expiries, at least; >= 2.
+    proof : FlexibleProof, optional
+        Of this very `FlexibleSurface`, where it was made already; read for no other kind.
 
     Returns
     -------
@@ -203,7 +211,7 @@ def certify(
     grid = np.concatenate((-far[::-1], near, far))
     if type(surface) is FlexibleSurface:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            proven = prove(surface).proven
+            proven = (prove(surface) if proof is None else proof).proven
             found, lowest, rise, max_slope = _flexible_checks(surface, taus, near, far)
         size, count = int(grid.size), int(taus.size)
         return _certificate(found, proven and not found, lowest, rise, max_slope, size, count)

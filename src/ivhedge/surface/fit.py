@@ -235,10 +235,10 @@ def fit_surface(
         bands = flexible_quotes(quotes, settings.selection, half_life_s=settings.quotes.half_life_s)
         earlier = start.flexible if isinstance(start, SurfaceFit) else None
         flexible = fit_flexible(bands, backbone, settings.flexible, start=earlier)
-        certificate = certify(flexible.surface)
+        certificate = certify(flexible.surface, proof=flexible.proof)
         if not certificate.valid:
             flexible = backbone_instead(bands, flexible)
-            certificate = certify(flexible.surface)
+            certificate = certify(flexible.surface, proof=flexible.proof)
         surface = flexible.surface
         judgement = judged_by_flexible(quotes, selection, calibration, bands, flexible, settings.selection)
     else:

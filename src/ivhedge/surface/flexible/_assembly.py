@@ -16,6 +16,8 @@ __all__ = ["Stage", "Workspace", "assemble_program", "workspace"]
 
 HOLD = 1e-6
 """Pull of each ratio to that of the prior."""
+MARGIN = 0.01
+"""Half-spreads by which bands are narrowed: an answer at the edge is off by the solver's tolerance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ def workspace(
     stacked, offsets, at = stack_rows(np.stack((scale, scale * shift), axis=1), rows, quotes.offsets)
     low, high = (np.where(np.isnan(v), none, v / half) for v, none in ((low, -np.inf), (high, np.inf)))
     stacked_low, stacked_high = np.zeros(stacked.shape[0]), np.full(stacked.shape[0], np.inf)
+    inner = np.where(one_sided, 0.0, np.minimum(MARGIN, 0.45 * (high - low)))
+    low, high = low + inner, high - inner
     stacked_low[at], stacked_high[at] = low, high
     for number, value in enumerate((1.0, 0.0)):
         stacked_low[offsets[:-1] + number] = stacked_high[offsets[:-1] + number] = value

@@ -33,7 +33,7 @@ class BasisSettings:
     n_kernels: int = 41
     reach_sd: float = 12.0
     exponent: float = 1.25
-    min_width_sd: float = 0.6
+    min_width_sd: float = 0.5
 
     def __post_init__(self) -> None:
         if self.n_kernels < 5 or self.n_kernels % 2 == 0:

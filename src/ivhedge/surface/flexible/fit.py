@@ -12,7 +12,7 @@ from ivhedge.surface.flexible._warm import beginning, kept_basis
 from ivhedge.surface.flexible._weights import make_laws
 from ivhedge.surface.flexible.basis import kernel_basis, projected_weights
 from ivhedge.surface.flexible.calendar import CalendarSearch
-from ivhedge.surface.flexible.judge import backbone_vols, judge, judge_again
+from ivhedge.surface.flexible.judge import Judgement, backbone_vols, fitted_prices, judge, judge_again
 from ivhedge.surface.flexible.program import Program, Solution, State, objective, solve
 from ivhedge.surface.flexible.proof import FlexibleProof, least_mix, prove
 from ivhedge.surface.flexible.quotes import FlexibleQuotes
@@ -24,12 +24,16 @@ __all__ = ["EDGE", "backbone_instead", "fit_flexible"]
 SOFTER = (0, 2, 1)
 """Softer rounds of the solver in the solves with ever more cuts."""
 WIDE = 3.0
-WIDE_SHARES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+WIDE_SHARES = (1e-7, 1e-6, 1e-5, 1e-4, 2e-4, 4e-4, 6e-4, 1e-3)
 """Deviation of the law that restores the order in the far wings, over that at the money, and its shares."""
 MOST_MIX = 0.05
 """A proof that needs a larger share of the backbone is not worth what it costs in fit."""
 EDGE = 1e-9
 """Vol within which a fitted vol on bid or ask counts as inside: rounding of the inversion."""
+DOUBTED = 0.1
+"""What a doubted bound counts until the program has met it."""
+MET = 1e-3
+"""Half-spreads by which a band that counts as met may be missed."""
 CUT_TOLERANCE = 1e-4
 """Of the rise of cuts, over the later price; they ask for more than that."""
 
@@ -86,12 +90,20 @@ def fit_flexible(
         judgement = judge(quotes, work, able, settings, begin.states)
     stage = Stage(penalty=settings.penalty, smoothness=settings.smoothness)
     # Those believed are believed in full: trust below 1 would let the price leave a band for smoothness.
-    believed = judgement.used * quotes.reliance
+    believed = np.where(judgement.doubted, DOUBTED, judgement.used) * quotes.reliance
     program = assemble_program(quotes, work, believed, judgement.noise, stage)
     search = CalendarSearch(basis, work.scale, slices, settings.mix)
     search.recall(begin.cuts)
     first = begin.states[-1] if begin.near else judgement.solutions[-1].state()
     solution, iterations = _solve_with_cuts(program, search, work, first, begin.near, settings)
+    used = judgement.used
+    if judgement.doubted.any():
+        used, dropped = _accepted(quotes, work, judgement, solution, settings.mix)
+        if dropped:
+            program = assemble_program(quotes, work, used * quotes.reliance, judgement.noise, stage)
+            state = solution.state(np.empty(0))
+            solution, more = _solve_with_cuts(program, search, work, state, True, settings)
+            iterations += more
     weight = _law(work, solution.x)
     if not _is_law(work, weight):
         return _backbone_only(quotes, work, backbone)
@@ -104,7 +116,7 @@ def fit_flexible(
         surface=surface,
         status=status,
         mix=surface.mix,
-        used=judgement.used,
+        used=used,
         inside=_held(quotes, fitted),
         fitted_vol=fitted,
         noise=judgement.noise,
@@ -124,6 +136,22 @@ def fit_flexible(
             prior=prior,
         ),
     )
+
+
+def _accepted(
+    quotes: FlexibleQuotes, work: Workspace, judgement: Judgement, solution: Solution, mix: float
+) -> tuple[BoolArray, bool]:
+    """Quotes that are used in the end, and whether a doubted one is not.
+
+    The program is the judge: a doubted bound is accepted where it is met at a low price for missing it, and
+    no believed band of its expiry is left.
+    """
+    price = fitted_prices(quotes, work, np.maximum(solution.x, 0.0), mix)
+    met = (price >= work.bid - MET) & (price <= work.ask + MET)
+    owner = quotes.owner
+    left = np.bincount(owner, judgement.used & ~met, minlength=quotes.taus.size) > 0
+    accepted = judgement.doubted & met & ~left[owner]
+    return judgement.used | accepted, bool((judgement.doubted & ~accepted).any())
 
 
 def _solve_with_cuts(

@@ -13,19 +13,25 @@ from ivhedge.surface.flexible.program import Solution, State, no_cuts, solve
 from ivhedge.surface.flexible.quotes import FlexibleQuotes
 from ivhedge.surface.flexible.result import FlexibleSettings
 
-__all__ = ["Judgement", "backbone_vols", "judge", "judge_again", "judged"]
+__all__ = ["Judgement", "backbone_vols", "fitted_prices", "judge", "judge_again", "judged"]
 
 TOLERANCE = 1e-3
 """Of the solves that quotes are judged against, in half-spreads."""
 NEAR = 0.75
 """Distance from an earlier fit, in half-spreads, that half of an expiry's mids must keep for it to judge."""
+NEARLY_HELD = 2.0
+"""Half-spreads of the price by which a fit may miss a bound that is only doubted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Which quotes are used, the noise of the mids in half-spreads, and the solves."""
+    """Which quotes are used, the noise of the mids in half-spreads, and the solves.
+
+    Those `doubted` are not used, but the final program may show that they fit with all others.
+    """
 
     used: BoolArray
+    doubted: BoolArray
     noise: FloatArray
     solutions: tuple[Solution, ...]
 
@@ -53,7 +59,8 @@ def judge(
         solutions.append(solve(program, no_cuts(n, m), start, softer=0, tolerance=TOLERANCE))
         vol = fitted_vols(quotes, work, np.maximum(solutions[-1].x, 0.0), settings.mix)
         trust, used, _ = judged(quotes, vol, local=False)
-    return Judgement(used=used & able, noise=noise, solutions=tuple(solutions))
+    doubted = able & ~used & _nearly_held(quotes, work, np.maximum(solutions[-1].x, 0.0), settings.mix)
+    return Judgement(used=used & able, doubted=doubted, noise=noise, solutions=tuple(solutions))
 
 
 def judge_again(
@@ -83,7 +90,8 @@ def judge_again(
     far = np.bincount(owner[pulled & ~close], minlength=n)
     if (2 * far > np.bincount(owner[pulled], minlength=n)).any():
         return None
-    return Judgement(used=used & able, noise=noise, solutions=())
+    doubted = able & ~used & _nearly_held(quotes, work, np.maximum(x, 0.0), mix)
+    return Judgement(used=used & able, doubted=doubted, noise=noise, solutions=())
 
 
 def judged(
@@ -109,6 +117,17 @@ def judged(
     return trust, used, noise
 
 
+def _nearly_held(quotes: FlexibleQuotes, work: Workspace, x: FloatArray, mix: float) -> BoolArray:
+    """Two-sided bounds that the fitted price misses by little.
+
+    Far from the money a tick is many vol points: a bid of one tick there says little in price and much in
+    vol, and no distance in vol tells a real one from a bad one.
+    """
+    price = fitted_prices(quotes, work, x, mix)
+    bound = np.isnan(quotes.mid_vol) & np.isfinite(work.bid) & np.isfinite(work.ask)
+    return np.asarray(bound & (np.maximum(work.bid - price, price - work.ask) <= NEARLY_HELD))
+
+
 def backbone_vols(quotes: FlexibleQuotes, slices: FloatArray) -> FloatArray:
     """Vols of the backbone at the quotes."""
     owner = quotes.owner
@@ -118,7 +137,11 @@ def backbone_vols(quotes: FlexibleQuotes, slices: FloatArray) -> FloatArray:
 
 def fitted_vols(quotes: FlexibleQuotes, work: Workspace, x: FloatArray, mix: float) -> FloatArray:
     """Fitted vols at the quotes."""
-    owner, k = quotes.owner, quotes.log_moneyness
-    own = np.einsum("qm,qm->q", work.rows, x[owner])
-    price = ((1.0 - mix) * own + mix * work.backbone) * work.half
-    return implied_vol(price, 1.0, np.exp(k), quotes.taus[owner], k >= 0.0)
+    price, k = fitted_prices(quotes, work, x, mix) * work.half, quotes.log_moneyness
+    return implied_vol(price, 1.0, np.exp(k), quotes.taus[quotes.owner], k >= 0.0)
+
+
+def fitted_prices(quotes: FlexibleQuotes, work: Workspace, x: FloatArray, mix: float) -> FloatArray:
+    """Fitted prices at the quotes, in half-spreads."""
+    own = np.einsum("qm,qm->q", work.rows, x[quotes.owner])
+    return np.asarray((1.0 - mix) * own + mix * work.backbone)

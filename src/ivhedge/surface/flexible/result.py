@@ -53,8 +53,8 @@ class FlexibleSettings:
     """
 
     basis: BasisSettings = field(default_factory=BasisSettings)
-    min_quotes: int = 3
-    penalty: float = 20.0
+    min_quotes: int = 2
+    penalty: float = 100.0
     smoothness: float = 3.0
     judge_penalty: float = 1.0
     judge_smoothness: float = 100.0
