@@ -387,6 +387,8 @@ PUBLIC = {
         "HedgeState",
         "InstrumentRules",
         "IntervalTrigger",
+        "MarginGuard",
+        "MarginVerdict",
         "Numeraire",
         "PlanLeg",
         "PlanStatus",

@@ -90,7 +90,7 @@ def test_attention_names_expiries_and_forwards():
     )
     lines = attention(made)
     assert lines[0].startswith(
-        "27 Mar 2026 has no fit of its own: 1 two-sided quote, the flexible layer needs 3"
+        "27 Mar 2026 has no fit of its own: 1 two-sided quote, the flexible layer needs 2"
     )
     assert lines[1] == "2026-06-26 08:00:00: not fitted: x"
     assert lines[2] == "forward of deribit 27 Mar 2026, contradicts parity: future 1 outside 2 to 3"

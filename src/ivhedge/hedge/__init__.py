@@ -4,6 +4,7 @@ from ivhedge.hedge.costs import DEFAULT_HALF_SPREAD_BPS, CostModel, Quote, Trade
 from ivhedge.hedge.factors import Factors, RiskModel
 from ivhedge.hedge.instruments import HedgeMarket, InstrumentRules, hedge_market
 from ivhedge.hedge.limits import Band, HedgeLimits, Numeraire, TenorBand
+from ivhedge.hedge.margin_guard import MarginGuard, MarginVerdict
 from ivhedge.hedge.optimiser import SolverStatus
 from ivhedge.hedge.plan import plan_hedge
 from ivhedge.hedge.result import FactorChange, HedgePlan, PlanLeg, PlanStatus, SolverInfo
@@ -33,6 +34,8 @@ __all__ = [
     "HedgeState",
     "InstrumentRules",
     "IntervalTrigger",
+    "MarginGuard",
+    "MarginVerdict",
     "Numeraire",
     "PlanLeg",
     "PlanStatus",

@@ -19,6 +19,7 @@ from ivhedge.hedge.costs import CostModel, UnitCost
 from ivhedge.hedge.factors import Factors, RiskModel, build_factors, factor_loadings
 from ivhedge.hedge.instruments import HedgeMarket
 from ivhedge.hedge.limits import HedgeLimits, Numeraire
+from ivhedge.hedge.margin_guard import MarginGuard
 from ivhedge.hedge.optimiser import (
     HedgeProblem,
     Solution,
@@ -38,6 +39,8 @@ from ivhedge.surface.base import VolSurface
 __all__ = ["plan_hedge"]
 
 _NOT_MUCH_DEARER = 5.0
+_SHARES = tuple(i / 16 for i in range(15, 0, -1))
+"""Shares of a plan to try where margin limits refuse all of it."""
 
 
 def plan_hedge(
@@ -49,6 +52,7 @@ def plan_hedge(
     *,
     costs: CostModel,
     risk: RiskModel | None = None,
+    margin: MarginGuard | None = None,
 ) -> HedgePlan:
     """Plan the trades that bring one underlying's exposures where the limits want them, at least cost.
 
@@ -65,6 +69,8 @@ def plan_hedge(
     costs : CostModel
         The object that also charges the fills.
     risk : RiskModel, optional
+    margin : MarginGuard, optional
+        A plan beyond its limits is cut to the largest share of its lots that they let through, down to none.
 
     Returns
     -------
@@ -113,7 +119,11 @@ def plan_hedge(
         # Ticks and fee rounding took it past the limit by a hair; no trade is always within it.
         draft = replace(draft, lots=np.zeros_like(lots))
         legs = ()
-    return _finish(draft, legs, solution, limits, decision.fire, decision.reason, notes)
+    refused: tuple[str, ...] = ()
+    if margin is not None and legs:
+        draft, refused = _inside_margin(draft, legs, margin, book, chosen, costs)
+        legs = _legs(draft, costs) if refused else legs
+    return _finish(draft, legs, solution, limits, decision.fire, decision.reason, notes, refused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +157,14 @@ class _Draft:
     def is_better(self) -> bool:
         # Lots are sought with a weight of the variance; what counts in the end is the price of risk.
         return self.value(self.contracts) < self.value(np.zeros(self.lots.size))
+
+    @property
+    def keeps_bands(self) -> bool:
+        """Whether no band is violated by more than a lot beyond what it is without a trade."""
+        problem = self.problem
+        before = band_violation(problem, problem.exposure)
+        after = band_violation(problem, problem.exposure + problem.loadings @ self.contracts)
+        return bool((after <= before + problem.reach * (1.0 + 1e-9) + 1e-12).all())
 
     def value(self, contracts: FloatArray) -> float:
         if self.risk.aversion is None:
@@ -273,6 +291,39 @@ def _solve_in_lots(
     return problem, round_to_lots(problem, solution.trades, grid), solution
 
 
+def _inside_margin(
+    draft: _Draft,
+    legs: tuple[PlanLeg, ...],
+    margin: MarginGuard,
+    book: Book,
+    surface: VolSurface,
+    costs: CostModel,
+) -> tuple[_Draft, tuple[str, ...]]:
+    """The largest share of a plan that the margin limits let through, and what refuses all of it."""
+    drafts = [draft, *(replace(draft, lots=_share_of(draft, share)) for share in _SHARES)]
+    # A share may be worth nothing, or leave a band that the whole plan keeps.
+    drafts = [draft, *(one for one in drafts[1:] if one.lots.any() and one.is_better and one.keeps_bands)]
+    contracts = np.stack([one.contracts for one in drafts])
+    spent = [sum(leg.cost.total_usd for leg in _legs(one, costs)) for one in drafts[1:]]
+    cost = np.array([sum(leg.cost.total_usd for leg in legs), *spent])
+    market = draft.market
+    verdict = margin.judge(book, surface, market.index, market.ts_ns, draft.held, contracts, cost)
+    if verdict.ok[0]:
+        return draft, ()
+    refused = verdict.breached[0]
+    allowed = np.flatnonzero(verdict.ok)
+    if allowed.size:
+        return drafts[int(allowed[0])], refused
+    return replace(draft, lots=np.zeros_like(draft.lots)), refused
+
+
+def _share_of(draft: _Draft, share: float) -> IntArray:
+    """Whole lots of a share of a plan, towards none; a leg below its least size is left out."""
+    lots = np.trunc(share * draft.lots).astype(np.int64)
+    least = np.array([float(item.min_size / item.lot) for item in draft.held])
+    return np.where(np.abs(lots) < least, 0, lots)
+
+
 def _legs(draft: _Draft, costs: CostModel) -> tuple[PlanLeg, ...]:
     legs = []
     for j in np.flatnonzero(draft.lots):
@@ -299,12 +350,17 @@ def _finish(
     fired: bool,
     why: str,
     notes: tuple[str, ...],
+    refused: tuple[str, ...],
 ) -> HedgePlan:
     problem, factors = draft.problem, draft.factors
     after = problem.exposure + problem.loadings @ draft.contracts
     missed = _missed(draft, after) if fired else ()
     status, reason = _verdict(draft, legs, solution, missed, fired, why)
     binding = (*missed, *_binding(draft, legs, limits)) if missed else ()
+    if refused:
+        names = tuple(f"margin: {name}" for name in refused)
+        binding = (*binding, *names)
+        status, reason = PlanStatus.BEST_EFFORT, f"{reason}; cut by {', '.join(names)}"
     idle = np.zeros(draft.lots.size)
     return HedgePlan(
         ts_ns=draft.market.ts_ns,
