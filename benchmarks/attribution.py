@@ -336,6 +336,9 @@ def main() -> None:
     root = Path(
         os.environ.get("IVHEDGE_DATA", Path(__file__).resolve().parents[1].parent / "shared" / "data")
     )
+    if not (root / "deribit_chains").is_dir():
+        print(json.dumps({"skipped": "recorded data not found; point IVHEDGE_DATA at a folder that has it"}))
+        return
     result: dict[str, object] = {"machine": platform.processor() or platform.machine(), "months": MONTHS}
     for coin in COINS:
         seen, path = moments(root, coin), spot_path(root, coin)

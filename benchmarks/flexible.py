@@ -64,6 +64,7 @@ def recorded(root: Path, coin: str, count: int, n_certified: int) -> dict[str, o
     return {
         "snapshots": count,
         "quotes": sum(total.values()),
+        "outside": sum(total.values()) - sum(inside.values()),
         "inside": round(sum(inside.values()) / sum(total.values()), 5),
         "inside_by_tenor": {name: round(inside[name] / max(total[name], 1), 4) for name, _ in BUCKETS},
         "left_out": int(error.size),

@@ -128,6 +128,9 @@ def main() -> None:
     parser.add_argument("--coins", nargs="+", default=list(COINS))
     coins = parser.parse_args().coins
     root = Path(os.environ.get("IVHEDGE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not (root / "underlying_hourly").is_dir():
+        print(json.dumps({"skipped": "recorded data not found; point IVHEDGE_DATA at a folder that has it"}))
+        return
     out: dict[str, Any] = {"boosting": boosting_available()}
     for coin in coins:
         history = load(root, coin)
