@@ -49,7 +49,8 @@ def working(count: int) -> WorkingOrders:
 
 
 def main() -> None:
-    limits = settings(expiry_limits={"*": WIDE}, venue_limits={"*": WIDE})
+    # Working orders of the case are more than may execute within seconds.
+    limits = settings(expiry_limits={"*": WIDE}, venue_limits={"*": WIDE}, max_same_side_fills=float("inf"))
     single, future, large = order("0.5", "0.0405"), perp("1000"), order("9")
     legs = tuple(order(f"0.{i + 1}", "0.0405", client_id=f"b{i}") for i in range(5))
     found: dict[str, float] = {}

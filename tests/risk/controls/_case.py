@@ -28,6 +28,7 @@ from ivhedge.risk.controls import (
     UnderlyingState,
     VenueRules,
     VenueState,
+    WorkingOrders,
 )
 
 D = Decimal
@@ -63,7 +64,9 @@ PERP = Instrument(
 )
 CALL_UNIT = Exposure(delta=0.4, gamma_1pct=0.02, vega_usd_per_vol_point=60.0, theta_usd_per_day=-80.0)
 PERP_UNIT = Exposure(delta=1e-4)
-NO_MARGIN = MarginChange(initial=0.0, equity=0.0, stressed_maintenance=0.0, stressed_equity=0.0)
+NO_MARGIN = MarginChange(
+    currency="BTC", initial=0.0, equity=0.0, stressed_maintenance=0.0, stressed_equity=0.0
+)
 WIDE = VenueRules(lowest_price=D(0), highest_price=D("inf"), max_contracts=D("inf"))
 UNDERLYING = Scope("BTC")
 
@@ -100,8 +103,15 @@ def market(instrument=CALL):
 
 def venue(**changes):
     base = VenueState(
-        margin=MarginState(
-            ts_ns=NOW, equity=10.0, initial=3.0, stressed_equity=8.0, stressed_maintenance=2.0
+        margin=(
+            MarginState(
+                ts_ns=NOW,
+                currency="BTC",
+                equity=10.0,
+                initial=3.0,
+                stressed_equity=8.0,
+                stressed_maintenance=2.0,
+            ),
         ),
         rates={"orders": RateState(used=0.0, capacity=100.0)},
         clock_skew_ms=5.0,
@@ -115,7 +125,14 @@ def venue(**changes):
 
 
 def coin(**changes):
-    base = UnderlyingState(index_price_usd=100_000.0, greeks_ns=NOW, surface_ns=NOW)
+    base = UnderlyingState(
+        index_price_usd=100_000.0,
+        index_ns=NOW,
+        greeks_ns=NOW,
+        surface_ns=NOW,
+        unpriced_legs=0,
+        funding_cost_usd_per_day=0.0,
+    )
     return replace(base, **changes)
 
 
@@ -136,12 +153,21 @@ def state(**changes):
         "venues": {"deribit": venue()},
         "exposures": {UNDERLYING: Exposure(delta=1.0)},
         "positions": {},
+        "working": WorkingOrders(),
+        "sent": (),
+        "executed": (),
+        "leg_groups": (),
         "btc_price_usd": 100_000.0,
         "kill_switch": KillSwitch(watcher_seen_ns=NOW),
         "pnl": PnlState(
-            equity_usd=1e6, day_loss_usd=1e3, drawdown_usd=2e3, hedge_error_usd=100.0, fees_usd=300.0
+            ts_ns=NOW,
+            equity_usd=1e6,
+            day_loss_usd=1e3,
+            drawdown_usd=2e3,
+            hedge_error_usd=100.0,
+            fees_usd=300.0,
         ),
-        "explain": ExplainState(residual_usd=100.0, gross_usd=20_000.0),
+        "explain": ExplainState(ts_ns=NOW, residual_usd=100.0, gross_usd=20_000.0),
         "stablecoin_shares": {"USDC": 0.1},
         "audit": AuditState(chain_verified=True, proof_ns=NOW),
     }
@@ -155,7 +181,7 @@ def with_market(instrument=CALL, **changes):
 
 
 def with_margin(**changes):
-    return state(venues={"deribit": venue(margin=replace(venue().margin, **changes))})
+    return state(venues={"deribit": venue(margin=(replace(venue().margin[0], **changes),))})
 
 
 def with_pnl(**changes):

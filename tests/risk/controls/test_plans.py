@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ivhedge.core.errors import LimitBreach
+from ivhedge.core.errors import DataError, LimitBreach
 from ivhedge.risk.controls import (
     ExecutedOrder,
     Exposure,
@@ -25,6 +25,7 @@ from tests.risk.controls._case import (
     CALL,
     NO_MARGIN,
     NOW,
+    PERP,
     UNDERLYING,
     D,
     S,
@@ -155,23 +156,29 @@ def test_margin_of_working_orders_is_reserved_in_proportion():
     big = order(
         "1",
         client_id="old",
-        margin=MarginChange(initial=2.5, equity=0.0, stressed_maintenance=0.0, stressed_equity=0.0),
+        margin=MarginChange(
+            currency="BTC", initial=2.5, equity=0.0, stressed_maintenance=0.0, stressed_equity=0.0
+        ),
     )
     new = order("0.5", **_margin(initial=1.0))
-    assert (5, "initial_use") in found(check_order(new, state(working=_working(big)), settings()))
+    assert (5, "initial_use BTC") in found(check_order(new, state(working=_working(big)), settings()))
     assert check_order(new, state(working=_working(big, "0.5")), settings()).allowed
     # Relief that has not come yet does not pay for a new order.
     relief = order("1", client_id="old", **_margin(initial=-2.5))
     worse = order("0.5", **_margin(initial=3.1))
-    assert (5, "initial_use") in found(check_order(worse, state(working=_working(relief)), settings()))
+    assert (5, "initial_use BTC") in found(check_order(worse, state(working=_working(relief)), settings()))
 
 
 def test_beyond_the_margin_limit_relief_stays_allowed():
     over = with_margin(initial=7.0, stressed_maintenance=5.0)
     assert check_order(order("-1", **_margin(initial=-1.0)), over, settings()).allowed
-    assert (5, "initial_use") in found(check_order(order("-1", **_margin(initial=0.01)), over, settings()))
+    assert (5, "initial_use BTC") in found(
+        check_order(order("-1", **_margin(initial=0.01)), over, settings())
+    )
     ruined = with_margin(equity=-1.0)
-    assert (5, "initial_use") in found(check_order(order("-1", **_margin(initial=0.01)), ruined, settings()))
+    assert (5, "initial_use BTC") in found(
+        check_order(order("-1", **_margin(initial=0.01)), ruined, settings())
+    )
 
 
 @pytest.mark.parametrize("mode", [Mode.REDUCING])
@@ -251,7 +258,7 @@ def test_losses_under_stress_of_working_orders_are_reserved():
     big = order("1", client_id="old", **_margin(stressed_equity=-3.0))
     new = order("0.5", **_margin(stressed_equity=-2.0))
     assert check_order(new, state(), settings()).allowed
-    assert (5, "stressed_use") in found(check_order(new, state(working=_working(big)), settings()))
+    assert (5, "stressed_use BTC") in found(check_order(new, state(working=_working(big)), settings()))
 
 
 def test_reducing_does_not_build_up_a_bucket():
@@ -288,3 +295,52 @@ def test_self_match_looks_at_the_nearest_order():
 def test_a_rebate_does_not_pay_for_another_order():
     legs = [order(client_id="a", cost_usd=-1000.0), order("2", client_id="b", cost_usd=2600.0)]
     assert (10, "cost") in found(check_plan(legs, state(), settings()))
+
+
+def test_a_burst_of_small_orders_counts_before_it_fills():
+    small = [order(f"0.{i + 1}", client_id=f"b{i}") for i in range(4)]
+    assert check_plan(small[:3], state(), settings()).allowed
+    assert (6, "same_side_executions") in found(check_plan(small, state(), settings()))
+    resting = WorkingOrders(tuple(WorkingOrder(intent=o, remaining=o.quantity) for o in small[:3]))
+    assert (6, "same_side_executions") in found(check_order(small[3], state(working=resting), settings()))
+    other_side = order("-0.5", "0.0405", client_id="s")
+    assert (6, "same_side_executions") not in found(
+        check_order(other_side, state(working=resting), settings())
+    )
+
+
+def test_accounts_of_one_venue_are_judged_by_currency():
+    btc = venue().margin[0]
+    eth = replace(btc, currency="ETH", equity=100.0, initial=59.0, stressed_equity=100.0)
+    two = state(venues={"deribit": venue(margin=(btc, eth))})
+    in_btc, in_eth = (order(margin=replace(NO_MARGIN, currency=c, initial=2.0)) for c in ("BTC", "ETH"))
+    assert check_order(in_btc, two, settings()).allowed
+    assert found(check_order(in_eth, two, settings())) == {(5, "initial_use ETH")}
+    # Known, but in a currency that the venue does not hold: no account to judge it by.
+    assert found(check_order(in_eth, state(), settings())) == {(5, "margin_currency ETH")}
+    working = WorkingOrders((WorkingOrder(intent=in_eth, remaining=in_eth.quantity),))
+    assert check_order(in_btc, replace(two, working=working), settings()).allowed
+    unknown = order("0.2", client_id="u", margin=None)
+    working = WorkingOrders((WorkingOrder(intent=unknown, remaining=unknown.quantity),))
+    assert (5, "margin of a working order") in found(
+        check_order(in_btc, replace(two, working=working), settings())
+    )
+    with pytest.raises(DataError, match="one margin account per currency"):
+        venue(margin=(btc, btc))
+
+
+def test_a_future_with_a_made_up_delta_is_refused():
+    assert check_order(perp(), state(), settings()).allowed
+    for delta in (0.0, 1e-3, -1e-4):
+        wrong = perp(unit=Exposure(delta=delta))
+        assert (4, "unit_delta") in found(check_order(wrong, state(), settings()))
+
+
+def test_reducing_refuses_to_close_the_hedge_of_a_position_that_stays():
+    limits = settings(max_order_btc=100.0, depth_share=1.0)
+    held = {CALL.key: D("-20"), PERP.key: D(90_000)}
+    flat = {UNDERLYING: Exposure(delta=0.0)}
+    now = state(trading=in_mode(Mode.REDUCING), positions=held, exposures=flat)
+    # Eight of ten is the warning share of the limit: less may be closed by itself, more may not.
+    assert check_order(perp("-80000"), now, limits).allowed
+    assert (9, "mode") in found(check_order(perp("-81000"), now, limits))

@@ -9,6 +9,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from ivhedge.risk.controls import (
+    ExecutedOrder,
     Exposure,
     ExposureLimits,
     MarginChange,
@@ -49,14 +50,17 @@ SETTINGS = settings(
     duplicate_window_s=0.0,
     max_order_btc=1e9,
     depth_share=1.0,
+    max_same_side_fills=float("inf"),
 )
+FEW_FILLS = replace(SETTINGS, max_same_side_fills=3.0)
 
 
 class Desk:
     """A book whose margin adds up over instruments, with fills and cancels at the venue's whim."""
 
-    def __init__(self, offset, mode=Mode.ACTIVE):
-        self.offset, self.mode = offset, mode
+    def __init__(self, offset, mode=Mode.ACTIVE, limits=SETTINGS):
+        self.offset, self.mode, self.limits = offset, mode, limits
+        self.executed = []
         self.positions = {}
         self.working = []
         self.accepted = self.refused = self.sent = 0
@@ -81,6 +85,7 @@ class Desk:
         loss = sum(STRESS_LOSS[k] * x for k, x in held.items())
         return MarginState(
             ts_ns=NOW,
+            currency="BTC",
             equity=EQUITY,
             initial=initial,
             stressed_equity=EQUITY - loss,
@@ -92,10 +97,11 @@ class Desk:
         return state(
             trading=in_mode(self.mode),
             instruments={i.key: market(PERP if i is PERP else CALL) for i in INSTRUMENTS},
-            venues={"deribit": venue(margin=self.account())},
+            venues={"deribit": venue(margin=(self.account(),))},
             exposures={s: Exposure(**dict(zip(names, v, strict=True))) for s, v in self.exposures().items()},
             positions=dict(self.positions),
             working=WorkingOrders(tuple(self.working)),
+            executed=tuple(self.executed),
         )
 
     def intent(self, which, lots):
@@ -117,7 +123,11 @@ class Desk:
         need *= MARGIN[key] * abs(quantity)
         loss = -STRESS_LOSS[key] * quantity
         return MarginChange(
-            initial=need, equity=0.0, stressed_maintenance=0.7 * need, stressed_equity=min(loss, 0.0)
+            currency="BTC",
+            initial=need,
+            equity=0.0,
+            stressed_maintenance=0.7 * need,
+            stressed_equity=min(loss, 0.0),
         )
 
     def submit(self, legs):
@@ -125,7 +135,7 @@ class Desk:
         for which, lots in legs:
             intent = self.intent(which, lots)
             plan.append(replace(intent, margin=self.margin_of(intent, plan, now)))
-        if check_plan(plan, now, SETTINGS).allowed:
+        if check_plan(plan, now, self.limits).allowed:
             self.accepted += 1
             self.working += [WorkingOrder(intent=i, remaining=i.quantity) for i in plan]
         else:
@@ -140,6 +150,17 @@ class Desk:
         lots = resting.remaining / LOT[key]
         part = (lots * tenths / 10).to_integral_value(rounding="ROUND_UP") * LOT[key]
         self.positions[key] = self.positions.get(key, D(0)) + part
+        self.executed.append(
+            ExecutedOrder(
+                ts_ns=NOW,
+                client_id=resting.intent.client_id,
+                key=key,
+                underlying="BTC",
+                quantity_coin=float(part),
+                delta=0.0,
+                vega_usd_per_vol_point=0.0,
+            )
+        )
         left = resting.remaining - part
         self.working[at : at + 1] = [replace(resting, remaining=left)] if left else []
 
@@ -190,6 +211,17 @@ def test_no_sequence_of_accepted_plans_exceeds_a_limit(actions):
     desk.play(actions)
     breaches = check_state(desk.state(), SETTINGS).blocking
     assert {b.control for b in breaches} & {4, 5} == set()
+
+
+@examples(deadline=None)
+@given(actions=_ACTIONS)
+def test_no_burst_executes_more_orders_on_one_side_than_allowed(actions):
+    desk = Desk((0.0,) * 4, limits=FEW_FILLS)
+    desk.play(actions)
+    sides = {}
+    for fill in desk.executed:
+        sides.setdefault((fill.key, fill.quantity_coin > 0), set()).add(fill.client_id)
+    assert all(len(orders) <= 3 for orders in sides.values())
 
 
 @examples(deadline=None)

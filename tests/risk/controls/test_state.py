@@ -28,6 +28,7 @@ from tests.risk.controls._case import (
     UNDERLYING,
     S,
     coin,
+    found,
     order,
     settings,
     state,
@@ -88,7 +89,7 @@ def _reconciled(seconds, matched=True):
 
 
 def _explained(residual, gross):
-    return state(explain=ExplainState(residual_usd=residual, gross_usd=gross))
+    return state(explain=ExplainState(ts_ns=NOW, residual_usd=residual, gross_usd=gross))
 
 
 # control, measure, level, outside, inside
@@ -104,10 +105,16 @@ CASES = [
     ),
     (4, "theta_usd_per_day", BLOCK, _exposed(theta_usd_per_day=-3001.0), _exposed(theta_usd_per_day=-3000.0)),
     (4, "exposures", BLOCK, state(exposures={}), state()),
-    (5, "initial_use", BLOCK, with_margin(initial=6.01), with_margin(initial=6.0)),
-    (5, "stressed_use", BLOCK, with_margin(stressed_maintenance=4.01), with_margin(stressed_maintenance=4.0)),
-    (5, "stressed_use", BLOCK, with_margin(stressed_equity=-1.0), with_margin(stressed_equity=4.0)),
-    (5, "margin_age", BLOCK, with_margin(ts_ns=NOW - 11 * S), with_margin(ts_ns=NOW - 10 * S)),
+    (5, "initial_use BTC", BLOCK, with_margin(initial=6.01), with_margin(initial=6.0)),
+    (
+        5,
+        "stressed_use BTC",
+        BLOCK,
+        with_margin(stressed_maintenance=4.01),
+        with_margin(stressed_maintenance=4.0),
+    ),
+    (5, "stressed_use BTC", BLOCK, with_margin(stressed_equity=-1.0), with_margin(stressed_equity=4.0)),
+    (5, "margin_age BTC", BLOCK, with_margin(ts_ns=NOW - 11 * S), with_margin(ts_ns=NOW - 10 * S)),
     (8, "clock_skew", BLOCK, _venue(clock_skew_ms=251.0), _venue(clock_skew_ms=250.0)),
     (
         8,
@@ -265,11 +272,13 @@ def _broken_fields():
         yield f"{name}=None", replace(base, **{name: None})
     yield "stablecoin_shares=None", replace(base, stablecoin_shares=None)
     yield "stablecoin_shares=nan", replace(base, stablecoin_shares={"USDC": NAN})
-    for f in fields(venue().margin):
+    for f in fields(venue().margin[0]):
+        if f.name == "currency":
+            continue
         for b in (None,) if f.name.endswith("_ns") else (NAN, INF, -INF):
             yield f"margin.{f.name}={b}", with_margin(**{f.name: b})
     for f, bads in {
-        "margin": (None,),
+        "margin": ((),),
         "clock_skew_ms": (None, NAN, INF),
         "dead_man_s": (None, NAN, INF),
         "reconciliation": (None,),
@@ -278,7 +287,7 @@ def _broken_fields():
     }.items():
         for b in bads:
             yield f"venue.{f}={b}", _venue(**{f: b})
-    for f in ("greeks_ns", "surface_ns", "funding_cost_usd_per_day"):
+    for f in ("greeks_ns", "surface_ns", "index_ns", "funding_cost_usd_per_day"):
         yield f"{f}=None", state(underlyings={"BTC": coin(**{f: None})})
     yield "funding=nan", state(underlyings={"BTC": coin(funding_cost_usd_per_day=NAN)})
     for f in fields(Exposure):
@@ -316,6 +325,7 @@ def _broken_for_orders():
                 "margin",
                 "greeks",
                 "surface",
+                "index",
                 "venue.margin",
                 "venue.clock",
                 "venue.dead",
@@ -329,7 +339,8 @@ def _broken_for_orders():
         yield f"cost={b}", state(), order(cost_usd=b)
     yield "margin change", state(), order(margin=None)
     for f in fields(order().margin):
-        yield f"margin change {f.name}", state(), order(margin=replace(order().margin, **{f.name: NAN}))
+        bad = "ETH" if f.name == "currency" else NAN
+        yield f"margin change {f.name}", state(), order(margin=replace(order().margin, **{f.name: bad}))
     for f in fields(Exposure):
         for b in (NAN, INF):
             yield f"unit {f.name}={b}", state(), order(unit=Exposure(**({"delta": 0.0} | {f.name: b})))
@@ -354,3 +365,16 @@ def test_whatever_is_missing_or_no_number_blocks_the_order(name):
     decision = check_order(intent, given, settings())
     assert not decision.allowed, name
     assert all("expected" in b.message for b in decision.blocking)
+
+
+def test_nothing_left_halts_and_old_money_blocks():
+    for equity in (0.0, -5.0):
+        decision = check_state(with_pnl(equity_usd=equity), settings())
+        assert _levels(decision, 18, "equity") == {HALT}
+    assert _levels(check_state(with_pnl(ts_ns=NOW - 31 * S), settings()), 18, "pnl_age") == {BLOCK}
+    assert not _levels(check_state(with_pnl(ts_ns=NOW - 30 * S), settings()), 18, "pnl_age")
+    old = replace(state().explain, ts_ns=NOW - 5401 * S)
+    assert _levels(check_state(state(explain=old), settings()), 17, "explain_age") == {BLOCK}
+    late = state(underlyings={"BTC": coin(index_ns=NOW - 6 * S)})
+    assert _levels(check_state(late, settings()), 8, "index_age") == {BLOCK}
+    assert (8, "index_age") in found(check_order(order(), late, settings()))

@@ -10,7 +10,7 @@ from ivhedge.risk.controls.breach import Scope
 from ivhedge.risk.controls.catalog import Control, Level
 from ivhedge.risk.controls.limits import GREEK_UNITS, GREEKS
 from ivhedge.risk.controls.machine import Mode
-from ivhedge.risk.controls.orders import OrderIntent, Reach, margin_reach, widen
+from ivhedge.risk.controls.orders import MarginChange, OrderIntent, Reach, margin_reach, widen
 from ivhedge.risk.controls.settings import ControlSettings
 from ivhedge.risk.controls.state import ControlState, MarginState
 
@@ -67,8 +67,14 @@ def check_mode(
     if trading.mode is Mode.HALTED:
         text = "expected trading not halted, found HALTED; clear its causes and acknowledge"
         found.add(control, Level.HALT, "mode", scope, text)
-    elif trading.mode is not Mode.ACTIVE and not closes and not lowers_risk(order, before, state, settings):
-        text = "REDUCING: expected an order that closes a position or lowers risk; send only such orders"
+    elif trading.mode is not Mode.ACTIVE and not (
+        (closes and keeps_watched(order, before, state, settings))
+        or lowers_risk(order, before, state, settings)
+    ):
+        text = (
+            "REDUCING: expected an order that lowers risk, or closes a position without pushing an exposure "
+            "past the warning share of its limit; send only such orders, a hedge together with its option"
+        )
         found.add(control, Level.BLOCK, "mode", scope, text)
     if state.kill_switch is not None and state.kill_switch.engaged_ns is not None:
         text = "expected the kill switch released, found it engaged; find out why before releasing it"
@@ -129,6 +135,31 @@ def lowers_risk(
     return lowers_watched or (lowers and not raises)
 
 
+def keeps_watched(
+    order: OrderIntent, before: Sequence[OrderIntent], state: ControlState, settings: ControlSettings
+) -> bool:
+    """Whether an order leaves every exposure that it raises below the warning share of its limit."""
+    pending: dict[Scope, Reach] = {}
+    for other in before:
+        widen(pending, other, float(other.quantity))
+    contracts = float(order.quantity)
+    changes = [unit * contracts for unit in order.unit.values]
+    for scope in order.scopes:
+        base, limits = base_of(state, scope), settings.limits_of(scope)
+        if base is None:
+            return False
+        if limits is None:
+            continue
+        work, more = state.working.reach.get(scope, _NOTHING), pending.get(scope, _NOTHING)
+        for i, (change, cap) in enumerate(zip(changes, limits.values, strict=True)):
+            side = i + 4 if change > 0.0 else i
+            now = base[i] + work[side] + more[side]
+            after = now + change
+            if change != 0.0 and not (abs(after) <= abs(now) or abs(after) <= settings.warn_fraction * cap):
+                return False
+    return True
+
+
 def check_exposures(
     found: Findings, orders: Sequence[OrderIntent], state: ControlState, settings: ControlSettings
 ) -> None:
@@ -173,33 +204,47 @@ def _refuse(found: Findings, i: int, scope: Scope, value: float, limit: float) -
 def check_margin(
     found: Findings, orders: Sequence[OrderIntent], state: ControlState, settings: ControlSettings
 ) -> None:
-    """Control 5: per venue, with all that can hurt filled and what relieves not."""
-    by_venue: dict[str, list[OrderIntent]] = {}
+    """Control 5: per margin account, with all that can hurt filled and what relieves not."""
+    by_account: dict[tuple[str, str], list[tuple[MarginChange, float]]] = {}
     for order in orders:
-        by_venue.setdefault(order.instrument.venue, []).append(order)
-    for name, mine in by_venue.items():
-        scope = Scope(venue=name)
-        account = known_margin(found, name, state, settings)
+        venue = order.instrument.venue
+        if order.margin is None or venue in state.working.margin_unknown:
+            whose = "the order" if order.margin is None else "a working order"
+            todo = "run margin what_if for each order"
+            found.missing(Control.MARGIN, f"margin of {whose}", Scope(venue=venue), todo)
+            return
+        by_account.setdefault((venue, order.margin.currency), []).append((order.margin, 1.0))
+    for (venue, currency), mine in by_account.items():
+        scope = Scope(venue=venue)
+        added = margin_reach(mine)
+        if any(part != part for part in added):
+            todo = "run margin what_if for each order"
+            found.missing(Control.MARGIN, "margin of the order", scope, todo)
+            continue
+        accounts = known_margins(found, venue, state, settings)
+        if accounts is None:
+            continue
+        account = accounts.get(currency)
         if account is None:
+            text = (
+                f"expected a margin account in one of {sorted(accounts)}, found an order in {currency}; "
+                "state the order's margin in the currency of its account"
+            )
+            found.add(Control.MARGIN, Level.BLOCK, f"margin_currency {currency}", scope, text)
             continue
-        added = margin_reach([(order.margin, 1.0) for order in mine])
-        if added[0] != added[0]:
-            found.missing(Control.MARGIN, "margin of the order", scope, "run margin what_if for each order")
-            continue
-        work = state.working.margin.get(name, _FLAT)
+        work = state.working.margin.get((venue, currency), _FLAT)
         todo = "make the order smaller, free margin or add collateral"
         if added[0] != 0.0 or added[1] != 0.0:
             use = margin_use(account.initial + work[0] + added[0], account.equity + work[1] + added[1])
-            found.cap(
-                Control.MARGIN, "initial_use", scope, use, settings.initial_margin_use, "of equity", todo
-            )
+            limit, measure = settings.initial_margin_use, f"initial_use {currency}"
+            found.cap(Control.MARGIN, measure, scope, use, limit, "of equity", todo)
         if added[2] != 0.0 or added[3] != 0.0:
             use = margin_use(
                 account.stressed_maintenance + work[2] + added[2],
                 account.stressed_equity + work[3] + added[3],
             )
-            limit = settings.stressed_margin_use
-            found.cap(Control.MARGIN, "stressed_use", scope, use, limit, "of stressed equity", todo)
+            limit, measure = settings.stressed_margin_use, f"stressed_use {currency}"
+            found.cap(Control.MARGIN, measure, scope, use, limit, "of stressed equity", todo)
 
 
 def margin_use(margin: float, equity: float) -> float:
@@ -209,24 +254,33 @@ def margin_use(margin: float, equity: float) -> float:
     return margin / equity if equity > 0.0 else float("nan")
 
 
-def known_margin(
+def known_margins(
     found: Findings, name: str, state: ControlState, settings: ControlSettings
-) -> MarginState | None:
-    """Account of a venue if it is known, new enough and made of numbers."""
+) -> dict[str, MarginState] | None:
+    """Accounts of a venue by currency if all are known, new enough and made of numbers."""
     scope, todo = Scope(venue=name), "ask the venue for the account"
     venue = state.venues.get(name)
-    account = None if venue is None else venue.margin
-    if account is None:
+    if venue is None or not venue.margin:
         found.missing(Control.MARGIN, "margin", scope, todo)
         return None
-    numbers = (account.equity, account.initial, account.stressed_equity, account.stressed_maintenance)
-    if not (all(map(isfinite, numbers)) and account.initial >= 0.0 and account.stressed_maintenance >= 0.0):
-        text = f"expected finite equity and margin at or above 0, found {numbers}; {todo}"
-        found.add(Control.MARGIN, Level.BLOCK, "margin", scope, text)
-        return None
-    limit, skew = settings.max_margin_age_s, settings.max_clock_skew_ms
-    fresh = found.age(Control.MARGIN, "margin_age", scope, state.ts_ns, account.ts_ns, limit, skew, todo)
-    return account if fresh else None
+    sound = True
+    for account in venue.margin:
+        numbers = (account.equity, account.initial, account.stressed_equity, account.stressed_maintenance)
+        if not (
+            all(map(isfinite, numbers)) and account.initial >= 0.0 and account.stressed_maintenance >= 0.0
+        ):
+            text = f"expected finite equity and margin at or above 0, found {numbers}; {todo}"
+            found.add(Control.MARGIN, Level.BLOCK, f"margin {account.currency}", scope, text)
+            sound = False
+            continue
+        limit, skew, measure = (
+            settings.max_margin_age_s,
+            settings.max_clock_skew_ms,
+            f"margin_age {account.currency}",
+        )
+        fresh = found.age(Control.MARGIN, measure, scope, state.ts_ns, account.ts_ns, limit, skew, todo)
+        sound = sound and fresh
+    return {account.currency: account for account in venue.margin} if sound else None
 
 
 def check_rates(

@@ -9,8 +9,9 @@ from ivhedge.risk.controls._findings import Findings
 from ivhedge.risk.controls.catalog import Control, Level
 from ivhedge.risk.controls.orders import OrderIntent
 from ivhedge.risk.controls.settings import ControlSettings
-from ivhedge.risk.controls.state import ControlState, InstrumentState
+from ivhedge.risk.controls.state import ControlState, InstrumentState, UnderlyingState
 
+_FUTURE_DELTA_SLACK = 0.25  # basis, and an index that moved since; not a factor of ten
 _DIGITS = 12  # more digits before the point are an error, and would overflow exact remainders
 
 
@@ -53,6 +54,9 @@ def check_data(found: Findings, order: OrderIntent, state: ControlState, setting
         control, "greeks_age", scope, now, coin.greeks_ns, settings.max_greeks_age_s, skew, "revalue the book"
     )
     found.age(control, "surface_age", scope, now, coin.surface_ns, settings.max_surface_age_s, skew, "refit")
+    limit = settings.max_index_age_s
+    found.age(control, "index_age", scope, now, coin.index_ns, limit, skew, "wait for the index")
+    _check_unit(found, order, coin)
     if coin.unpriced_legs:
         text = f"expected every leg priced, found {coin.unpriced_legs} without a price; mark them first"
         found.add(control, Level.BLOCK, "unpriced_legs", scope, text)
@@ -61,6 +65,23 @@ def check_data(found: Findings, order: OrderIntent, state: ControlState, setting
         found.add(control, Level.BLOCK, "sequence", scope, text)
     _check_quote(found, order, market)
     return len(found.breaches) == before
+
+
+def _check_unit(found: Findings, order: OrderIntent, coin: UnderlyingState) -> None:
+    """A future's delta follows from the contract: a number that differs is a mistake of the caller."""
+    instrument, index = order.instrument, coin.index_price_usd
+    if instrument.is_option:
+        return
+    if index is None or not 0.0 < index < float("inf"):
+        found.missing(Control.DATA_FITNESS, "index price", order.scope, "wait for the index")
+        return
+    expected = float(instrument.multiplier) / (index if instrument.is_inverse else 1.0)
+    if abs(order.unit.delta - expected) > _FUTURE_DELTA_SLACK * expected:
+        text = (
+            f"expected a delta near {expected:.6g} per contract, found {order.unit.delta:.6g}; "
+            "take it from the contract's multiplier and price"
+        )
+        found.add(Control.EXPOSURE, Level.BLOCK, "unit_delta", order.scope, text)
 
 
 def _check_quote(found: Findings, order: OrderIntent, market: InstrumentState) -> None:
@@ -194,7 +215,14 @@ def check_repeats(
         for e in state.executed
         if e.key == key and e.ts_ns > since and (e.quantity_coin > 0.0) == buys
     }
-    n = len(done) + 1
+    # What is working, and what goes before in the plan, may all fill at once.
+    done |= {
+        w.intent.client_id
+        for w in state.working.by_key.get(key, ())
+        if w.remaining != 0 and (w.remaining > 0) == buys
+    }
+    done |= {o.client_id for o in before if o.key == key and (o.quantity > 0) == buys}
+    n = len(done - {order.client_id}) + 1
     found.cap(
         control,
         "same_side_executions",

@@ -3,7 +3,7 @@
 from math import isfinite
 
 from ivhedge.core.units import NS_PER_SECOND
-from ivhedge.risk.controls._book_checks import check_dead_man, known_margin, margin_use
+from ivhedge.risk.controls._book_checks import check_dead_man, known_margins, margin_use
 from ivhedge.risk.controls._findings import Findings
 from ivhedge.risk.controls.breach import Scope
 from ivhedge.risk.controls.catalog import Control, Level, Stage
@@ -66,6 +66,8 @@ def watch_data(found: Findings, state: ControlState, settings: ControlSettings) 
         found.age(
             control, "surface_age", scope, now, coin.surface_ns, settings.max_surface_age_s, skew, "refit"
         )
+        limit, todo = settings.max_index_age_s, "wait for the index"
+        found.age(control, "index_age", scope, now, coin.index_ns, limit, skew, todo)
         if coin.unpriced_legs:
             text = f"expected every leg priced, found {coin.unpriced_legs} without a price; mark them"
             found.add(control, Level.BLOCK, "unpriced_legs", scope, text)
@@ -76,16 +78,14 @@ def watch_venues(found: Findings, state: ControlState, settings: ControlSettings
     for name, venue in state.venues.items():
         scope = Scope(venue=name)
         found.stage = Stage.AT
-        account = known_margin(found, name, state, settings)
-        if account is not None:
+        for account in (known_margins(found, name, state, settings) or {}).values():
             todo = "reduce, free margin or add collateral"
-            use = margin_use(account.initial, account.equity)
-            found.cap(
-                Control.MARGIN, "initial_use", scope, use, settings.initial_margin_use, "of equity", todo
-            )
+            use, limit = margin_use(account.initial, account.equity), settings.initial_margin_use
+            measure = f"initial_use {account.currency}"
+            found.cap(Control.MARGIN, measure, scope, use, limit, "of equity", todo)
             use = margin_use(account.stressed_maintenance, account.stressed_equity)
-            limit = settings.stressed_margin_use
-            found.cap(Control.MARGIN, "stressed_use", scope, use, limit, "of stressed equity", todo)
+            limit, measure = settings.stressed_margin_use, f"stressed_use {account.currency}"
+            found.cap(Control.MARGIN, measure, scope, use, limit, "of stressed equity", todo)
         check_dead_man(found, name, scope, state, settings)
         if venue.fill_protection_hit:
             text = "expected the venue's protection not hit, found it hit; look at the fills, then reset it"
@@ -217,12 +217,19 @@ def watch_kill_switch(found: Findings, state: ControlState, settings: ControlSet
 def watch_money(found: Findings, state: ControlState, settings: ControlSettings) -> None:
     """Controls 17, 18 and the rest of 19."""
     pnl = state.pnl
-    if pnl is None or not 0.0 < pnl.equity_usd < float("inf"):
+    skew = settings.max_clock_skew_ms
+    if pnl is not None and pnl.equity_usd <= 0.0:
+        text = f"expected equity above 0, found {pnl.equity_usd:.6g} USD; everything is lost: close and look"
+        found.add(Control.LOSS_BUDGET, Level.HALT, "equity", _BOOK, text, value=pnl.equity_usd, unit="USD")
+        return
+    if pnl is None or not pnl.equity_usd < float("inf"):
         todo = "value the account" if pnl is None else f"equity is {pnl.equity_usd}"
         for control in (Control.PNL_EXPLAIN, Control.LOSS_BUDGET, Control.CONCENTRATION):
-            found.missing(control, "equity above 0", _BOOK, todo)
+            found.missing(control, "equity", _BOOK, todo)
         return
     equity, control = pnl.equity_usd, Control.LOSS_BUDGET
+    limit, todo = settings.max_pnl_age_s, "value the account again"
+    found.age(control, "pnl_age", _BOOK, state.ts_ns, pnl.ts_ns, limit, skew, todo)
     for measure, usd, budget in (
         ("daily_loss", pnl.day_loss_usd, settings.daily_loss),
         ("drawdown", pnl.drawdown_usd, settings.drawdown),
@@ -244,6 +251,10 @@ def watch_money(found: Findings, state: ControlState, settings: ControlSettings)
     elif not isfinite(state.explain.gross_usd):
         found.missing(Control.PNL_EXPLAIN, "finite gross P&L", _BOOK, "run the P&L attribution")
     else:
+        limit, todo = settings.max_explain_age_s, "run the P&L attribution"
+        found.age(
+            Control.PNL_EXPLAIN, "explain_age", _BOOK, state.ts_ns, state.explain.ts_ns, limit, skew, todo
+        )
         share, of_equity = settings.explain_gross_share, settings.explain_equity_share
         gross = abs(state.explain.gross_usd)
         limit = max(of_equity * equity, share * gross if gross > 0.0 else 0.0)

@@ -46,10 +46,12 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarginChange:
-    """The most that an order can hurt the account of its venue, whatever else fills; margin currency.
+    """The most that an order can hurt the account of its venue, whatever else fills.
 
     Parameters
     ----------
+    currency : str
+        Margin currency of the account that holds the order; the numbers are in it.
     initial : float
         For an order that only closes a position: the change by `ivhedge.risk.margin.what_if`. For any
         other: the margin of the order alone, which bounds its share in every book where margin is
@@ -62,6 +64,7 @@ class MarginChange:
         equity.
     """
 
+    currency: str
     initial: float
     equity: float
     stressed_maintenance: float
@@ -166,21 +169,27 @@ class WorkingOrders:
     by_key : mapping of str to list of WorkingOrder
     nearest : mapping of key and whether it buys to OrderIntent
         The order of each side that another would match first.
-    margin : mapping of venue to four floats
+    margin : mapping of (venue, margin currency) to four floats
         See `margin_reach`.
+    margin_unknown : frozenset of str
+        Venues with a working order whose margin nobody has stated.
     """
 
     orders: tuple[WorkingOrder, ...] = ()
     reach: Mapping[Scope, Reach] = field(init=False, compare=False, repr=False)
     by_key: Mapping[str, list[WorkingOrder]] = field(init=False, compare=False, repr=False)
     nearest: Mapping[tuple[str, bool], OrderIntent] = field(init=False, compare=False, repr=False)
-    margin: Mapping[str, tuple[float, float, float, float]] = field(init=False, compare=False, repr=False)
+    margin: Mapping[tuple[str, str], tuple[float, float, float, float]] = field(
+        init=False, compare=False, repr=False
+    )
+    margin_unknown: frozenset[str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         reach: dict[Scope, Reach] = {}
         by_key: dict[str, list[WorkingOrder]] = {}
         nearest: dict[tuple[str, bool], OrderIntent] = {}
-        by_venue: dict[str, list[tuple[MarginChange | None, float]]] = {}
+        by_account: dict[tuple[str, str], list[tuple[MarginChange, float]]] = {}
+        unknown: set[str] = set()
         for order in self.orders:
             intent = order.intent
             widen(reach, intent, float(order.remaining))
@@ -189,11 +198,16 @@ class WorkingOrders:
                 side = (intent.key, intent.quantity > 0)
                 nearest[side] = _nearer(nearest.get(side), intent)
             part = float(order.remaining / intent.quantity)
-            by_venue.setdefault(intent.instrument.venue, []).append((intent.margin, part))
+            if intent.margin is None:
+                unknown.add(intent.instrument.venue)
+            else:
+                account = (intent.instrument.venue, intent.margin.currency)
+                by_account.setdefault(account, []).append((intent.margin, part))
         object.__setattr__(self, "reach", reach)
         object.__setattr__(self, "by_key", by_key)
         object.__setattr__(self, "nearest", nearest)
-        object.__setattr__(self, "margin", {v: margin_reach(c) for v, c in by_venue.items()})
+        object.__setattr__(self, "margin", {a: margin_reach(c) for a, c in by_account.items()})
+        object.__setattr__(self, "margin_unknown", frozenset(unknown))
 
 
 def _nearer(first: OrderIntent | None, second: OrderIntent) -> OrderIntent:
@@ -222,17 +236,15 @@ def widen(reach: dict[Scope, Reach], intent: OrderIntent, contracts: float) -> N
 
 
 def margin_reach(
-    changes: Iterable[tuple[MarginChange | None, float]],
+    changes: Iterable[tuple[MarginChange, float]],
 ) -> tuple[float, float, float, float]:
-    """Worst joint change of initial, equity, stressed maintenance, stressed equity; NaN where unknown.
+    """Worst joint change of initial, equity, stressed maintenance, stressed equity of one account.
 
     Each change comes with the part of its order that can still fill. Only what hurts is counted: reliefs
     come when they are filled.
     """
     initial = equity = maintenance = stressed = 0.0
     for change, part in changes:
-        if change is None:
-            return (float("nan"),) * 4
         initial += _above(change.initial * part)
         equity -= _above(-change.equity * part)
         maintenance += _above(change.stressed_maintenance * part)

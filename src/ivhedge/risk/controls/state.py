@@ -4,9 +4,10 @@ None stands for "not known" and is refused wherever a control needs the number.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
+from ivhedge.core.errors import DataError
 from ivhedge.risk.controls.breach import Scope
 from ivhedge.risk.controls.machine import TradingState
 from ivhedge.risk.controls.orders import Exposure, WorkingOrders
@@ -82,28 +83,44 @@ class InstrumentState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderlyingState:
-    """Index price, times of Greeks and surface, legs without a price, funding paid per day (positive)."""
+    """One coin's prices and measures.
+
+    Parameters
+    ----------
+    index_price_usd : float or None
+    index_ns : int or None
+        Time of the index price.
+    greeks_ns, surface_ns : int or None
+        Times of the Greeks and of the surface behind them.
+    unpriced_legs : int
+        Legs without a price.
+    funding_cost_usd_per_day : float or None
+        Positive when paid.
+    """
 
     index_price_usd: float | None
+    index_ns: int | None
     greeks_ns: int | None
     surface_ns: int | None
-    unpriced_legs: int = 0
-    funding_cost_usd_per_day: float | None = 0.0
+    unpriced_legs: int
+    funding_cost_usd_per_day: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarginState:
-    """A venue's account without its working orders, in its margin currency.
+    """One margin account of a venue without its working orders, in its margin currency.
 
     Parameters
     ----------
     ts_ns : int
+    currency : str
     equity, initial : float
     stressed_equity, stressed_maintenance : float
         After the stress that leaves the least room (stressed use times equity less maintenance).
     """
 
     ts_ns: int
+    currency: str
     equity: float
     initial: float
     stressed_equity: float
@@ -133,7 +150,8 @@ class VenueState:
 
     Parameters
     ----------
-    margin : MarginState or None
+    margin : tuple of MarginState
+        One for each margin currency that the venue keeps apart; empty = not known.
     rates : mapping of bucket to RateState
     clock_skew_ms : float or None
         Venue clock less own clock.
@@ -145,12 +163,12 @@ class VenueState:
         The venue's own protection has frozen quotes.
     reconciliation : Reconciliation or None
     equity_share : float or None
-        Of the book's equity, that is held here.
+        Of the book's equity, that is held here; of the time of `PnlState`.
     adl_rank : float or None
-        Quantile in the queue of auto-deleveraging, 0 = last to be closed.
+        Quantile in the queue of auto-deleveraging, 0 = last to be closed; of the time of the margin.
     """
 
-    margin: MarginState | None
+    margin: tuple[MarginState, ...]
     rates: Mapping[str, RateState]
     clock_skew_ms: float | None
     has_dead_man: bool
@@ -159,6 +177,11 @@ class VenueState:
     equity_share: float | None
     adl_rank: float | None
     fill_protection_hit: bool = False
+
+    def __post_init__(self) -> None:
+        currencies = [account.currency for account in self.margin]
+        if len(set(currencies)) != len(currencies):
+            raise DataError(f"expected one margin account per currency, found {currencies}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,8 +234,10 @@ class PnlState:
     """Money today; losses, hedge error and fees are positive when they hurt.
 
     Drawdown is from the highest equity, hedge error the P&L of the hedged book against its own forecast.
+    `ts_ns` is when the account was valued.
     """
 
+    ts_ns: int
     equity_usd: float
     day_loss_usd: float
     drawdown_usd: float
@@ -222,8 +247,9 @@ class PnlState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainState:
-    """Last P&L attribution: what is unexplained, and the sum of absolute terms."""
+    """Last P&L attribution: when, what is unexplained, and the sum of absolute terms."""
 
+    ts_ns: int
     residual_usd: float
     gross_usd: float
 
@@ -253,9 +279,14 @@ class ControlState:
     positions : mapping of key to Decimal
         Contracts, signed.
     working : WorkingOrders
-    btc_price_usd : float or None
+        Every order that may still fill; said, not assumed: a forgotten feed must not look like an empty book.
     sent, executed : tuple
         At least as long as the windows of the settings.
+    leg_groups : tuple of LegGroup
+    btc_price_usd : float or None
+        Of the time of BTC's index, where BTC is among the underlyings.
+    pnl, explain, stablecoin_shares
+        Shares are of the time of `pnl`.
     """
 
     ts_ns: int
@@ -265,11 +296,11 @@ class ControlState:
     venues: Mapping[str, VenueState]
     exposures: Mapping[Scope, Exposure]
     positions: Mapping[str, Decimal]
-    working: WorkingOrders = field(default_factory=WorkingOrders)
+    working: WorkingOrders
+    sent: tuple[SentIntent, ...]
+    executed: tuple[ExecutedOrder, ...]
+    leg_groups: tuple[LegGroup, ...]
     btc_price_usd: float | None = None
-    sent: tuple[SentIntent, ...] = ()
-    executed: tuple[ExecutedOrder, ...] = ()
-    leg_groups: tuple[LegGroup, ...] = ()
     kill_switch: KillSwitch | None = None
     pnl: PnlState | None = None
     explain: ExplainState | None = None
