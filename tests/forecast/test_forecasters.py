@@ -11,8 +11,10 @@ from ivhedge.forecast import (
     EwmaForecaster,
     GarchForecaster,
     GarchKind,
+    GatedCombination,
     HarForecaster,
     RandomWalkForecaster,
+    RealisedGarchForecaster,
     RoughForecaster,
     best_forecaster,
     blocks,
@@ -203,12 +205,83 @@ def test_implied_volatility_helps_where_it_knows_and_is_left_out_where_it_is_abs
         said = model.fit(data.rows(0, 300), (1,)).predict(data, 300)[:, 0]
         return np.std(np.log(target / said))
 
-    augmented = implied_forecaster().members[-1]
+    augmented = implied_forecaster().on_trial
     assert loss(augmented, told) < 0.7 * loss(best_forecaster(), told)
     without = implied_forecaster().fit(known, HORIZONS).predict(known, 400)
     np.testing.assert_allclose(without, best_forecaster().fit(known, HORIZONS).predict(known, 400))
     with pytest.raises(DataError, match="vol points"):
         known.with_implied_variance(known.day_ns, vol * 100.0)
+
+
+def _with_an_oracle(measures, noise, seed=1):
+    """Implied variance that is tomorrow's variance, with log-normal noise."""
+    known = measures.rows(0, len(measures) - 1)
+    rng = np.random.default_rng(seed)
+    vol = np.sqrt(measures.garman_klass[1:] * 365.0 * np.exp(noise * rng.standard_normal(len(known))))
+    return known.with_implied_variance(known.day_ns, np.minimum(vol, 4.9))
+
+
+def _gate(**changes):
+    both = implied_forecaster()
+    return replace(both, trial_days=150, **changes)
+
+
+def test_a_member_on_trial_joins_only_where_its_record_is_better(measures):
+    useful = _with_an_oracle(measures, 0.1)
+    gate = _gate()
+    fit = gate.fit(useful, (1,))
+    assert fit.joins.tolist() == [True]
+    three = (*gate.members, gate.on_trial)
+    together = Combination(name="c", members=three).fit(useful, (1,)).predict(useful, 440)
+    np.testing.assert_allclose(fit.predict(useful, 440), together)
+    # A record that fails: the index was good until the trial began and is noise since.
+    vol = np.sqrt(useful.implied_variance * 365.0)
+    vol[-150:] = np.exp(np.random.default_rng(3).normal(-0.5, 1.0, 150)).clip(0.05, 4.0)
+    spoilt = useful.with_implied_variance(useful.day_ns, vol)
+    refused = gate.fit(spoilt, (1,))
+    assert refused.joins.tolist() == [False]
+    plain = best_forecaster().fit(spoilt, (1,)).predict(spoilt, 440)
+    np.testing.assert_allclose(refused.predict(spoilt, 440), plain)
+
+
+def test_a_trial_needs_a_record_and_sees_no_future(measures):
+    useful = _with_an_oracle(measures, 0.1)
+    assert not _gate().fit(useful.rows(0, 290), (1,)).joins.any()
+    assert not _gate(margin=1e6).fit(useful, (1,)).joins.any()
+    known = useful.rows(0, 400)
+    later = replace(useful, garman_klass=np.where(np.arange(479) < 400, useful.garman_klass, 1.0))
+    first, second = (_gate().fit(h.rows(0, 400), HORIZONS) for h in (known, later))
+    np.testing.assert_array_equal(first.joins, second.joins)
+    with pytest.raises(ConfigError, match="trial_days"):
+        replace(_gate(), trial_days=10)
+    with pytest.raises(ConfigError, match="member"):
+        GatedCombination(name="g", members=(), on_trial=har())
+
+
+def test_realised_garch_finds_the_parameters_of_a_simulated_path(measures):
+    rng = np.random.default_rng(5)
+    n, log_h = 3000, 1.0
+    omega, beta, gamma, xi, phi = 0.1, 0.55, 0.4, -0.2, 1.0
+    r, log_x = np.empty(n), np.empty(n)
+    for t in range(n):
+        z = rng.standard_normal()
+        r[t] = np.exp(0.5 * log_h) * z
+        log_x[t] = xi + phi * log_h - 0.07 * z + 0.05 * (z * z - 1.0) + 0.4 * rng.standard_normal()
+        log_h = omega + beta * log_h + gamma * log_x[t]
+    names = ("day_ns", "rv", "garman_klass")
+    made = replace(measures, **{f: np.resize(getattr(measures, f), n) for f in names})
+    x = np.exp(log_x) / 1e4
+    made = replace(made, log_return=r / 100.0, garman_klass=x, rv=x)
+    fit = RealisedGarchForecaster(window=n).fit(made, HORIZONS)
+    assert fit.beta == pytest.approx(beta, abs=0.06)
+    assert fit.gamma == pytest.approx(gamma, abs=0.06)
+    assert fit.beta + fit.gamma * fit.measured.phi == pytest.approx(beta + gamma * phi, abs=0.02)
+    assert fit.measured.unexplained == pytest.approx(0.16, rel=0.1)
+    # What it says of tomorrow is unbiased on the path it was made for.
+    said = fit.predict(made, 100)[:-1, 0]
+    assert np.mean(x[101:] / said) == pytest.approx(1.0, abs=0.03)
+    month = fit.predict(made, 100)[:-30, 2]
+    assert np.mean(forward_mean(x, 30)[100:-30] / month) == pytest.approx(1.0, abs=0.06)
 
 
 def test_combinations(measures):

@@ -34,6 +34,7 @@ from ivhedge.forecast.evaluation import (
     qlike,
 )
 from ivhedge.forecast.garch import GarchForecaster, GarchKind
+from ivhedge.forecast.gated import GatedCombination
 from ivhedge.forecast.highfrequency import (
     JumpTest,
     bipower_variation,
@@ -44,6 +45,7 @@ from ivhedge.forecast.highfrequency import (
 from ivhedge.forecast.linear import Calendar, HarForecaster, har
 from ivhedge.forecast.measures import DailyMeasures, daily_measures, weekday_of
 from ivhedge.forecast.online import OnlineForecaster, TermStructure, forecast_term_structure
+from ivhedge.forecast.realised_garch import RealisedGarchForecaster
 from ivhedge.forecast.rough import RoughForecaster, hurst_exponent, rough_kernel
 from ivhedge.forecast.simple import EwmaForecaster, RandomWalkForecaster
 from ivhedge.forecast.walkforward import ForecastRun, walk_forward
@@ -64,11 +66,13 @@ __all__ = [
     "Forecaster",
     "GarchForecaster",
     "GarchKind",
+    "GatedCombination",
     "HarForecaster",
     "JumpTest",
     "MincerZarnowitz",
     "OnlineForecaster",
     "RandomWalkForecaster",
+    "RealisedGarchForecaster",
     "RoughForecaster",
     "TermStructure",
     "VarianceForecast",

@@ -7,7 +7,9 @@ from ivhedge.forecast.base import Forecaster
 from ivhedge.forecast.boosting import BoostingForecaster, boosting_available
 from ivhedge.forecast.combine import Combination
 from ivhedge.forecast.garch import GarchForecaster, GarchKind
+from ivhedge.forecast.gated import GatedCombination
 from ivhedge.forecast.linear import Calendar, HarForecaster, har
+from ivhedge.forecast.realised_garch import RealisedGarchForecaster
 from ivhedge.forecast.rough import RoughForecaster
 from ivhedge.forecast.simple import EwmaForecaster, RandomWalkForecaster
 
@@ -33,16 +35,16 @@ def best_forecaster() -> Combination:
     return Combination(name="week-HAR", members=(_WEEK_LOG, _WEEK_LEVEL))
 
 
-def implied_forecaster() -> Combination:
-    """Return the recommended one with an implied volatility; without one it is the same as without.
+def implied_forecaster() -> GatedCombination:
+    """Return the recommended one with an implied volatility where a year's record says that it helps.
 
     Notes
     -----
-    Where the implied variance is not known the augmented member states nothing, and the mean is that of the
-    others.
+    Without an implied variance, with less than two years of history, or where the record is no better by a
+    standard error, it is the same as without.
     """
     augmented = replace(_WEEK_LOG, name="week-HAR implied", columns=(*_WEEK_LOG.columns, blocks.implied))
-    return Combination(name="week-HAR + implied", members=(_WEEK_LOG, _WEEK_LEVEL, augmented))
+    return GatedCombination(name="week-HAR + implied", members=(_WEEK_LOG, _WEEK_LEVEL), on_trial=augmented)
 
 
 def standard_forecasters(*, implied: bool = False) -> tuple[Forecaster, ...]:
@@ -79,6 +81,7 @@ def standard_forecasters(*, implied: bool = False) -> tuple[Forecaster, ...]:
         GarchForecaster(kind=GarchKind.GJR),
         GarchForecaster(kind=GarchKind.EGARCH),
         _ROUGH,
+        RealisedGarchForecaster(),
         _WEEK_LOG,
         _WEEK_LEVEL,
         replace(_WEEK_LOG, name="week-HAR logs, no week", calendar=Calendar.NONE),
@@ -93,5 +96,5 @@ def standard_forecasters(*, implied: bool = False) -> tuple[Forecaster, ...]:
     out.append(Combination(name="broad combination", members=tuple(broad)))
     if implied:
         both = implied_forecaster()
-        out += [both.members[-1], both]
+        out += [both.on_trial, both]
     return tuple(out)

@@ -76,7 +76,7 @@ class DieboldMariano:
     p_value: float
 
 
-def _long_run_variance(x: FloatArray, lag: int) -> float:
+def long_run_variance(x: FloatArray, lag: int) -> float:
     centred = x - x.mean()
     total = float(centred @ centred)
     for k in range(1, lag + 1):
@@ -104,7 +104,7 @@ def diebold_mariano(first: FloatArray, second: FloatArray, *, horizon: int = 1) 
     lag = max(horizon - 1, int(n ** (1.0 / 3.0)))
     if n < max(20, 2 * lag) or not np.all(np.isfinite(difference)):
         raise DataError(f"expected at least {max(20, 2 * lag)} days of finite losses, found {n} days")
-    variance = _long_run_variance(difference, lag)
+    variance = long_run_variance(difference, lag)
     if variance <= 0.0:
         raise DataError("expected losses that differ, found the same forecast twice")
     small = np.sqrt(max(1.0 - 2.0 * horizon / n + horizon / n + horizon * (horizon - 1.0) / n**2, 1e-3))
