@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ivhedge.core import Money, currency
-from ivhedge.core.errors import ConfigError
+from ivhedge.core.errors import ConfigError, DataError, StaleQuote
+from ivhedge.core.instruments import Settlement
 from ivhedge.hedge import Band, HedgeLimits, HedgeState, MarginGuard, PlanStatus, TenorBand, plan_hedge
+from ivhedge.hedge.margin_guard import ElsewhereMargin, judge_plans
 from ivhedge.risk.legs import price_legs
 from ivhedge.risk.margin import (
     Account,
@@ -43,6 +45,7 @@ def guard(cash: float, **changes) -> MarginGuard:
         "profile": load_margin_profile("deribit_pm_btc"),
         "on": date(2026, 2, 1),
         "account": Account(cash=cash),
+        "account_ns": NOW,
         "stresses": (CRASH,),
     }
     return MarginGuard(**(base | changes))
@@ -109,8 +112,83 @@ def test_a_book_beyond_its_limits_may_come_back():
     assert after.what_if.before.initial[0] < before.what_if.before.initial[0]
 
 
-def test_legs_at_another_venue_are_not_its_business():
-    assert plan(LONG, guard(0.0, venue="okx")).to_dict() == plan(LONG).to_dict()
+def judged(margin, *rows, book=LONG, index=SURFACE.spot, surface=SURFACE, cost=0.0, ts_ns=NOW):
+    """Verdict on plans of the 30-day call at the guard's venue and elsewhere."""
+    here = option(30, "90000")
+    items = (here, replace(here, venue="okx", name="there"))
+    plans = np.array(rows, dtype=np.float64)
+    guards = margin if isinstance(margin, tuple) else (margin,)
+    return judge_plans(guards, book, surface, index, ts_ns, items, plans, np.full(len(rows), cost))
+
+
+def test_trades_where_nobody_guards_are_refused():
+    rich = guard(1_000.0)
+    verdict = judged(rich, (-1.0, 0.0), (0.0, -1.0), (0.0, 0.0))
+    assert verdict.ok.tolist() == [True, False, True]
+    assert verdict.breached[1] == ("no margin guard for okx",)
+    here = option(30, "90000")
+    alone = rich.judge(
+        LONG, SURFACE, SURFACE.spot, NOW, (here, replace(here, venue="okx")), np.eye(2), np.zeros(2)
+    )
+    assert alone.ok.tolist() == [True, False]
+    with pytest.raises(ConfigError, match="profile of 'okx'"):
+        guard(1.0, venue="okx")
+    with pytest.raises(ConfigError, match="one margin guard per venue"):
+        judged((rich, rich), (1.0, 0.0))
+
+
+def test_each_venue_has_its_own_room():
+    there = guard(0.0, venue="okx", profile=load_margin_profile("okx_pm"))
+    verdict = judged((guard(1_000.0), there), (-1.0, 0.0), (0.0, -1.0), (-1.0, -1.0))
+    assert verdict.ok.tolist() == [True, False, False]
+    assert all(name.startswith("okx ") for name in verdict.breached[1])
+
+
+def test_other_underlyings_of_the_account_have_to_be_counted():
+    usdc = {"venue": "derive", "profile": load_margin_profile("derive_pm2")}
+    put = replace(
+        option(30, "70000", False),
+        venue="derive",
+        settlement=Settlement.USD,
+        settle_currency=currency("USDC"),
+    )
+    ether = replace(put, underlying="ETH", name="ETH-PUT", strike=Decimal(2_000))
+    book = book_of((put, "1"), (ether, "-500"))
+    sell, cost = np.array([[-3.0]]), np.zeros(1)
+
+    def verdict(**changes):
+        margin = guard(300_000.0, **usdc, **changes)
+        return margin.judge(book, SURFACE, SURFACE.spot, NOW, (put,), sell, cost)
+
+    with pytest.raises(ConfigError, match="ETH"):
+        verdict()
+    assert verdict(elsewhere=ElsewhereMargin()).ok[0]
+    full = ElsewhereMargin(initial=310_000.0)
+    assert verdict(elsewhere=full).breached == (("initial_use",),)
+    lost = ElsewhereMargin(stressed_loss=310_000.0)
+    assert verdict(elsewhere=lost).breached == (("maintenance after crash",),)
+    with pytest.raises(ConfigError, match="stressed_loss"):
+        ElsewhereMargin(stressed_loss=-1.0)
+
+
+def test_what_is_old_or_far_off_is_refused():
+    second = 10**9
+    with pytest.raises(StaleQuote, match="account"):
+        judged(guard(100.0, account_ns=NOW - 61 * second), (1.0, 0.0))
+    with pytest.raises(StaleQuote, match="account"):
+        judged(guard(100.0, account_ns=NOW + 2 * second), (1.0, 0.0))
+    with pytest.raises(StaleQuote, match="surface"):
+        judged(guard(100.0, account_ns=NOW + 3601 * second), (1.0, 0.0), ts_ns=NOW + 3601 * second)
+    for index in (80.0, 0.0, np.nan):
+        with pytest.raises(DataError, match="index"):
+            judged(guard(100.0), (1.0, 0.0), index=index)
+    with pytest.raises(DataError, match="NaN"):
+        judged(guard(100.0), (1.0, 0.0), cost=np.nan)
+
+
+def test_a_gain_against_the_marks_is_no_equity():
+    need = judged(guard(1e-9), (-10.0, 0.0), book=book_of(), cost=-1e9)
+    assert not need.ok[0]
 
 
 def test_a_profile_past_its_date_refuses():

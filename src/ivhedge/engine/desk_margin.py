@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
+
+import numpy as np
 
 from ivhedge.core.errors import ConfigError
-from ivhedge.core.units import NS_PER_SECOND, VOL_POINT
+from ivhedge.core.types import FloatArray
+from ivhedge.core.units import DAYS_PER_YEAR, NS_PER_SECOND, VOL_POINT
 from ivhedge.engine.desk import Desk
 from ivhedge.risk.legs import price_legs
 from ivhedge.risk.margin import (
@@ -25,8 +29,9 @@ from ivhedge.risk.stress import StressCatalogue, VolShift
 
 __all__ = ["DeskMargin", "desk_margin"]
 
-_TAU_30D = 30.0 / 365.0
 _DOLLARS = ("USD", "USDC", "USDT")
+_MAX_SURFACE_AGE_S = 3600.0
+_LOWEST_VOL = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +68,11 @@ def desk_margin(
     ----------
     desk : Desk
     profile : MarginProfile
+        With positions at several venues only those at the profile's venue are margined, since venues do not
+        net; the others are named in the notes.
     catalogue : StressCatalogue
-        Those that move spot or vols are applied: their spot move, and their vol shift at 30 days as a share
-        of the vol there, at all tenors.
+        What margin knows is applied: the spot move, the vol shift of each tenor, the price of the profile's
+        stablecoin. What it does not (skew, time, liquidity, a lost venue) is named in the notes.
     on : date, optional
         Day the profile has to hold on; that of the snapshot.
     conservative : bool
@@ -75,22 +82,44 @@ def desk_margin(
     ------
     ConfigError
         If the profile does not hold on that day or for these positions, or the book's cash is in a currency
-        that the profile does not count.
+        that the profile does not count, or several venues hold positions and the profile's is not one.
     UnknownInstrument, DataError
         If a leg has no price.
     """
     day = on or datetime.fromtimestamp(desk.ts_ns // NS_PER_SECOND, tz=UTC).date()
-    positions = [(p.instrument, p.quantity) for p in desk.book.positions]
+    venue, elsewhere = _venue(desk, profile)
+    positions = [(p.instrument, p.quantity) for p in desk.book.positions if p.instrument.venue == venue]
     legs = price_legs(positions, {desk.underlying: desk.surface}, desk.ts_ns)
-    held = positions_from_legs(legs, desk.underlying, desk.index, conservative=conservative)
-    model = prepare_margin(held, profile, on=day, conservative=conservative)
+    age_s = (desk.ts_ns - desk.surface.ts_ns) / NS_PER_SECOND
+    held = positions_from_legs(
+        legs, desk.underlying, desk.index, venue=venue, age_s=age_s, conservative=conservative
+    )
+    model = prepare_margin(held, profile, on=day, max_age_s=_MAX_SURFACE_AGE_S, conservative=conservative)
     account, notes = _account(desk, model.currency)
-    stresses = _stresses(desk, catalogue)
+    stresses, left_out = _stresses(desk, catalogue, model.currency)
     return DeskMargin(
         now=margin(model, account),
         stressed=stressed_margin(model, stresses, account),
         distance=liquidation_distance(model, account),
-        notes=notes,
+        notes=(*elsewhere, *notes, *left_out),
+    )
+
+
+def _venue(desk: Desk, profile: MarginProfile) -> tuple[str, tuple[str, ...]]:
+    """Whose positions the profile margins, and what to say of it."""
+    venues = sorted({p.instrument.venue for p in desk.book.positions})
+    if not venues or venues == [profile.venue]:
+        return profile.venue, ()
+    if len(venues) == 1:
+        return venues[0], (f"positions at {venues[0]} margined as if they were held at {profile.venue}",)
+    if profile.venue not in venues:
+        raise ConfigError(
+            f"expected positions at {profile.venue}, found them at {venues}; margin each venue apart, with a "
+            "profile of its own"
+        )
+    others = [p.instrument.key for p in desk.book.positions if p.instrument.venue != profile.venue]
+    return profile.venue, (
+        f"not margined, since venues do not net: {', '.join(others)}; all cash is counted here",
     )
 
 
@@ -110,20 +139,37 @@ def _account(desk: Desk, currency: str) -> tuple[Account, tuple[str, ...]]:
     return Account(cash=cash), tuple(notes)
 
 
-def _stresses(desk: Desk, catalogue: StressCatalogue) -> Sequence[Stress]:
-    vol_30d = float(desk.surface.implied_vol(0.0, _TAU_30D))
-    return [
-        Stress(
-            name=stress.name,
-            spot=stress.spot_of(desk.underlying),
-            vol=0.0 if stress.vol is None else _relative(stress.vol, vol_30d),
+def _stresses(
+    desk: Desk, catalogue: StressCatalogue, currency: str
+) -> tuple[Sequence[Stress], tuple[str, ...]]:
+    """What of each stress a margin can show, and notes on what it cannot."""
+    shown, partly, left_out = [], [], []
+    for stress in catalogue.stresses:
+        stable = stress.currency.get(currency)
+        if not stress.spot and stress.vol is None and stable is None:
+            left_out.append(stress.name)
+            continue
+        if stress.skew is not None or stress.days or stress.liquidity is not None or stress.venue is not None:
+            partly.append(stress.name)
+        shown.append(
+            Stress(
+                name=stress.name,
+                spot=stress.spot_of(desk.underlying),
+                vol=0.0 if stress.vol is None else partial(_vol_after, stress.vol),
+                stable_price=stable,
+            )
         )
-        for stress in catalogue.stresses
-        if stress.spot or stress.vol is not None
-    ]
+    notes = []
+    if partly:
+        notes.append(f"only spot, vols and the stablecoin's price are applied of: {', '.join(partly)}")
+    if left_out:
+        notes.append(f"moves nothing that this margin counts: {', '.join(left_out)}")
+    return shown, tuple(notes)
 
 
-def _relative(shift: VolShift, vol_30d: float) -> float:
-    if shift.relative_30d is not None:
-        return shift.relative_30d
-    return (shift.points_30d or 0.0) * VOL_POINT / vol_30d
+def _vol_after(shift: VolShift, tau: FloatArray, vol: FloatArray) -> FloatArray:
+    days = np.maximum(tau * DAYS_PER_YEAR, shift.min_days)
+    scale = (30.0 / days) ** shift.power
+    moved = vol + (shift.points_30d or 0.0) * VOL_POINT * scale
+    moved = moved * (1.0 + (shift.relative_30d or 0.0) * scale)
+    return np.asarray(np.maximum(moved, _LOWEST_VOL))

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -226,7 +227,21 @@ def test_legs_of_a_book():
         positions_from_legs(price_legs(pairs, {}, NOW), "BTC", 80_000.0)
 
 
-def _decimals(*texts):
-    from decimal import Decimal
+def test_venues_do_not_net_and_old_surfaces_have_an_age():
+    long = perpetual()
+    short = replace(long, venue="okx")
+    legs = price_legs([(long, Decimal(1000)), (short, Decimal(-1000))], {"BTC": StubSurface()}, NOW)
+    with pytest.raises(ConfigError, match=r"one venue, found \['deribit', 'okx'\]"):
+        positions_from_legs(legs, "BTC", 80_000.0)
+    for venue, sign in (("deribit", 1.0), ("okx", -1.0)):
+        mine = positions_from_legs(legs, "BTC", 80_000.0, venue=venue)
+        assert np.sign(mine.size).tolist() == [sign]
+    old = positions_from_legs(legs, "BTC", 80_000.0, venue="deribit", age_s=61.0)
+    profile = load_margin_profile("deribit_pm_btc")
+    with pytest.raises(StaleQuote, match="61"):
+        prepare_margin(old, profile, on=DAY, max_age_s=60.0)
+    assert prepare_margin(old, profile, on=DAY, max_age_s=61.0)
 
+
+def _decimals(*texts):
     return [Decimal(t) for t in texts]

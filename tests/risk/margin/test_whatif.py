@@ -89,6 +89,19 @@ def test_stress_moves_equity_by_the_revalued_book():
         Stress(name="gone", spot=-1.0)
 
 
+def test_a_vol_move_may_differ_by_tenor():
+    model = model_of("deribit_pm_btc")
+    same = stressed_margin(
+        model, [Stress(name="all", vol=0.6), Stress(name="each", vol=lambda tau, vol: vol * 1.6)]
+    )
+    assert same["each"].maintenance == pytest.approx(same["all"].maintenance, rel=1e-14)
+    front = Stress(name="front", vol=lambda tau, vol: np.where(tau < 10 / 365, 2.0 * vol, vol))
+    moved = stressed_margin(model, [front])["front"]
+    assert moved.equity != pytest.approx(evaluate(model).equity)
+    with pytest.raises(DataError, match="positive vol"):
+        stressed_margin(model, [Stress(name="none", vol=lambda tau, vol: 0.0 * vol)])
+
+
 @pytest.mark.parametrize("name", ["derive_pm2", "deribit_pm_btc", "derive_srm", "deribit_sm"])
 def test_equity_meets_maintenance_at_the_distance(name):
     model = model_of(name)

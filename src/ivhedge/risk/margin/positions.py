@@ -315,18 +315,46 @@ class MarginPositions:
 
 
 def positions_from_legs(
-    legs: Legs, underlying: str, index: float, *, conservative: bool = False
+    legs: Legs,
+    underlying: str,
+    index: float,
+    *,
+    venue: str | None = None,
+    age_s: float = 0.0,
+    conservative: bool = False,
 ) -> MarginPositions:
-    """Positions of one underlying from legs priced on its surface; marks are the surface's.
+    """Positions of one underlying at one venue from legs priced on its surface; marks are the surface's.
+
+    Parameters
+    ----------
+    legs : Legs
+    underlying : str
+    index : float
+        USD.
+    venue : str, optional
+        Whose legs; may be left out where all are at one venue, since positions at two do not net.
+    age_s : float
+        Seconds by which the surface is older than the time of the margin.
+    conservative : bool
+        Take options without a vol; `prepare_margin` then marks them.
 
     Raises
     ------
+    ConfigError
+        If the legs are at several venues and none is named.
     UnknownInstrument
         If a leg has no surface.
     DataError
         If a leg has no forward or has expired; or no vol and not `conservative`.
     """
-    rows = [i for i, item in enumerate(legs.instruments) if item.underlying == underlying]
+    rows = [
+        i
+        for i, item in enumerate(legs.instruments)
+        if item.underlying == underlying and venue in (None, item.venue)
+    ]
+    venues = sorted({legs.instruments[i].venue for i in rows})
+    if len(venues) > 1:
+        raise ConfigError(f"expected positions at one venue, found {venues}; name one, margin each apart")
     for i in rows:
         status = legs.status[i]
         if status is LegStatus.OK or (status is LegStatus.NO_VOL and conservative):
@@ -363,4 +391,5 @@ def positions_from_legs(
         vol=vol,
         is_call=legs.is_call[rows],
         is_inverse=inverse,
+        age_s=np.full(len(rows), age_s),
     )

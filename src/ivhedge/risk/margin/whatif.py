@@ -29,20 +29,52 @@ __all__ = [
 ]
 
 
+VolMove = Callable[[FloatArray, FloatArray], FloatArray]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stress:
-    """A sudden move: of every forward and the index, of every vol (both relative), and the stablecoin."""
+    """A sudden move of one underlying and of the stablecoin.
+
+    Parameters
+    ----------
+    name : str
+    spot : float
+        Relative, of every forward and the index.
+    vol : float or callable
+        Relative, of every vol; or what gives the vols after the move from times to expiry in years and the
+        vols before, both of shape (n,).
+    stable_price : float, optional
+        Price of the stablecoin after the move.
+    """
 
     name: str
     spot: float = 0.0
-    vol: float = 0.0
+    vol: float | VolMove = 0.0
     stable_price: float | None = None
 
     def __post_init__(self) -> None:
-        if not (np.isfinite([self.spot, self.vol]).all() and self.spot > -1.0 and self.vol > -1.0):
-            raise ConfigError(f"stress {self.name}: expected moves above -1, found {self.spot}, {self.vol}")
+        vol = 0.0 if callable(self.vol) else self.vol
+        if not (np.isfinite([self.spot, vol]).all() and self.spot > -1.0 and vol > -1.0):
+            raise ConfigError(f"stress {self.name}: expected moves above -1, found {self.spot}, {vol}")
         if self.stable_price is not None and not 0.0 < self.stable_price < np.inf:
             raise ConfigError(f"stress {self.name}: expected stable_price above 0, found {self.stable_price}")
+
+    def moved_vol(self, tau: FloatArray, vol: FloatArray) -> FloatArray:
+        """Vols after the move, shape (n,); nan where there was none.
+
+        Raises
+        ------
+        DataError
+            If a vol of the move is not positive and finite.
+        """
+        if not callable(self.vol):
+            return vol * (1.0 + self.vol)
+        after = np.asarray(self.vol(tau, vol), dtype=np.float64)
+        known = np.isfinite(vol)
+        if after.shape != vol.shape or not (np.isfinite(after[known]) & (after[known] > 0.0)).all():
+            raise DataError(f"stress {self.name}: expected a positive vol for each option, found {after}")
+        return after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +217,7 @@ def _moved(
     # The model after the move, the account, the factor on sizes and the P&L per size of the futures.
     p = model.positions
     up = 1.0 + stress.spot
-    forward, vol = p.forward * up, p.vol * (1.0 + stress.vol)
+    forward, vol = p.forward * up, stress.moved_vol(p.tau, p.vol)
     mark = forward.copy()
     o = np.flatnonzero(p.is_option)
     unit, moved_unit = np.where(p.is_inverse, p.forward, 1.0)[o], np.where(p.is_inverse, forward, 1.0)[o]
