@@ -13,4 +13,4 @@ lock() {
 }
 lock base --extra build
 lock dev --extra dev
-lock bench --extra dev --extra bench
+lock bench --extra dev --extra bench --extra scale

@@ -7,14 +7,8 @@ import pytest
 from scipy.optimize import minimize
 
 from ivhedge.hedge.aversion import priced_objective, solve_at_price
-from ivhedge.hedge.optimiser import (
-    HedgeProblem,
-    SolverStatus,
-    _judge,
-    _Scaling,
-    objective,
-    solve,
-)
+from ivhedge.hedge.optimiser import HedgeProblem, SolverStatus, fallback, objective, solve, solver
+from ivhedge.hedge.optimiser.fallback import judge
 
 
 def problem(seed, *, k=6, n=4):
@@ -91,10 +85,14 @@ def test_without_a_price_nothing_is_solved_twice():
         (1.0, True, np.nan, SolverStatus.NUMERICAL_TROUBLE),
     ],
 )
-def test_the_solvers_word_is_checked(value, solved, residual, status):
-    one, n = problem(1), 4
-    scaling = _Scaling(usable=np.arange(n), trade=np.ones(n), factor=np.ones(6), scale=1.0, unit=1.0)
-    raw = np.concatenate((np.full(n, value), np.zeros(n)))
-    solution = _judge(one, scaling, raw, solved, 5, residual, 1e-9)
-    assert solution.status is status
-    assert solution.trades.any() == (status is SolverStatus.SOLVED)
+def test_the_word_of_the_fallback_is_checked(value, solved, residual, status):
+    assert judge(np.full(4, value), solved, residual, 1e-9) is status
+
+
+def test_what_neither_solver_finishes_is_not_traded(monkeypatch):
+    monkeypatch.setattr(solver, "jit_available", lambda: False)
+    monkeypatch.setattr(fallback, "_ITERATIONS", 1)
+    solution = solve(problem(1))
+    assert solution.status is SolverStatus.NOT_CONVERGED
+    assert not solution.trades.any()
+    assert solution.binding == ()

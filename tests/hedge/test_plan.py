@@ -22,8 +22,8 @@ from ivhedge.hedge import (
     plan_hedge,
 )
 from ivhedge.hedge import aversion as aversion_module
-from ivhedge.hedge import plan as plan_module
 from ivhedge.hedge.optimiser import Solution
+from ivhedge.hedge.plan import draft as draft_module
 
 from ._stub import COSTS, NOW, StubSurface, book_of, market_of, option, perpetual, universe
 
@@ -181,7 +181,7 @@ def test_an_iterate_that_has_not_converged_is_never_traded(monkeypatch, risk):
             duality_gap=1.0,
         )
 
-    monkeypatch.setattr(plan_module, "solve", give_up)
+    monkeypatch.setattr(draft_module, "solve", give_up)
     monkeypatch.setattr(aversion_module, "solve", give_up)
     result = plan(risk=risk)
     assert (result.status, result.legs, result.cost_usd) == (PlanStatus.SOLVER_FAILED, (), 0.0)

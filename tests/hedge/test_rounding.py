@@ -1,12 +1,26 @@
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import Bounds, LinearConstraint, milp
 
-from ivhedge.hedge.optimiser import HedgeProblem, SolverStatus, objective, solve
+from ivhedge.hedge import rounding, rounding_kernel
+from ivhedge.hedge.optimiser import (
+    HedgeProblem,
+    LinearHedge,
+    SolverStatus,
+    TailRows,
+    objective,
+    solve,
+    tail_loss,
+)
 from ivhedge.hedge.rounding import LotGrid, round_to_lots
+
+from ._problems import keeps_limits
+from ._problems import problem as many
 
 
 def problem_of(seed, *, k=3, n=3, budget=np.inf, aversion=1.0):
@@ -101,3 +115,147 @@ def test_nothing_to_do():
     solution = solve(calm)
     assert solution.status is SolverStatus.NOTHING_TO_DO
     assert solution.trades == pytest.approx(np.zeros(3))
+
+
+INNER = ("_penalty", "_leg", "_change", "_best_step", "_gradient", "_move", "_singles", "_pairs")
+
+
+def grid_of(n, lot=0.5, least=None):
+    return LotGrid(lot=np.full(n, lot), min_size=np.full(n, lot if least is None else least))
+
+
+@given(st.integers(0, 10_000), st.sampled_from([np.inf, 1.0]), st.sampled_from([np.inf, 2.0]), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_lots_keep_every_limit_and_are_never_worse_than_none(seed, budget, cap, coarse):
+    one = many(seed, budget=budget, margin_cap=cap, impact=0.1)
+    grid = grid_of(12, 0.1, 0.5 if coarse else 0.1)
+    lots = round_to_lots(one, solve(one).trades, grid)
+    trades = lots * grid.lot
+    assert keeps_limits(one, trades, room=1e-8)
+    assert (np.abs(lots)[lots != 0] >= grid.smallest[lots != 0]).all()
+    assert objective(one, trades) <= objective(one, np.zeros(12))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_no_single_lot_more_or_less_is_better(seed):
+    one = many(seed, margin_cap=3.0)
+    grid = grid_of(12, 0.1)
+    lots = round_to_lots(one, solve(one).trades, grid)
+    value = objective(one, lots * 0.1)
+    # A leg may have been closed at a thousandth of the cost.
+    room = 2e-3 * (1.0 + abs(value))
+    for j in range(12):
+        for step in (-1, 1):
+            other = lots.copy()
+            other[j] += step
+            if keeps_limits(one, other * 0.1, room=0.0):
+                assert objective(one, other * 0.1) >= value - room
+
+
+def test_the_kernel_and_its_plain_python_agree(monkeypatch):
+    one = many(5, margin_cap=3.0, budget=1.5, impact=0.2)
+    trades = solve(one).trades
+    grid = grid_of(12, 0.05, 0.2)
+    compiled = round_to_lots(one, trades, grid)
+    names = (
+        "_penalty",
+        "_leg",
+        "_change",
+        "_best_step",
+        "_gradient",
+        "_promise",
+        "_move",
+        "_singles",
+        "_pairs",
+    )
+    for name in names:
+        monkeypatch.setattr(rounding_kernel, name, getattr(rounding_kernel, name).py_func)
+    monkeypatch.setattr(rounding, "search_lots", rounding_kernel.search_lots.py_func)
+    assert compiled.any()
+    assert round_to_lots(one, trades, grid).tolist() == compiled.tolist()
+
+
+def test_the_steps_promise_never_less_than_they_hold(monkeypatch):
+    # A bound that is too high would skip steps that are worth taking.
+    one = many(7, margin_cap=4.0, impact=0.3)
+    trades, grid = solve(one).trades, grid_of(12, 0.05)
+    bounded = objective(one, round_to_lots(one, trades, grid) * 0.05)
+    for name in INNER:
+        monkeypatch.setattr(rounding_kernel, name, getattr(rounding_kernel, name).py_func)
+    monkeypatch.setattr(rounding_kernel, "_promise", lambda *_: -np.inf)
+    monkeypatch.setattr(rounding, "search_lots", rounding_kernel.search_lots.py_func)
+    assert objective(one, round_to_lots(one, trades, grid) * 0.05) == pytest.approx(bounded, rel=1e-9)
+
+
+def test_pairs_find_what_single_steps_cannot():
+    # A dear instrument holds what a cheap one could; each step alone leaves the band.
+    one = replace(
+        many(0, k=1, n=2, margin_cap=np.inf),
+        exposure=np.array([-10.0]),
+        lower=np.array([-0.05]),
+        upper=np.array([0.05]),
+        reach=np.zeros(1),
+        loadings=np.array([[1.0, 1.0]]),
+        penalty=np.array([50.0]),
+        buy_cost=np.array([0.4, 0.1]),
+        aversion=0.0,
+        max_buy=np.full(2, 20.0),
+        free_size=np.full(2, np.inf),
+    )
+    assert round_to_lots(one, np.array([10.0, 0.0]), grid_of(2, 1.0)).tolist() == [0, 10]
+
+
+def test_lots_see_the_tail():
+    one = many(3, margin_cap=np.inf)
+    rng = np.random.default_rng(3)
+    moves = rng.standard_t(3, size=(80, 5))
+    tail = TailRows(
+        book=moves @ one.exposure,
+        candidates=moves @ one.loadings,
+        weights=np.full(80, 1 / 80),
+        level=0.9,
+        price=5.0,
+    )
+    heavy = replace(one, tail=tail, aversion=0.0)
+    trades, grid = solve(heavy).trades, grid_of(12, 0.1)
+    lots = round_to_lots(heavy, trades, grid) * 0.1
+    blind = round_to_lots(one, solve(one).trades, grid) * 0.1
+    assert tail_loss(tail, lots) < tail_loss(tail, blind)
+    assert objective(heavy, lots) <= objective(heavy, grid.snap(trades) * 0.1)
+    fine = round_to_lots(heavy, trades, grid_of(12, 0.001)) * 0.001
+    assert objective(heavy, fine) <= 1.02 * objective(heavy, trades)
+
+
+def test_lots_of_the_linear_form_come_near_its_mixed_integer_programme():
+    # Five instruments and bands alone: HiGHS knows the best lots.
+    over = []
+    for seed in range(8):
+        one = replace(many(seed, k=3, n=6, margin_cap=3.0), aversion=0.0)
+        lot, n, k = 0.2, 6, 3
+        loads, (low, high) = one.loadings * lot, one.box
+        best = milp(
+            np.r_[one.buy_cost * lot, one.sell_cost * lot, one.penalty, one.penalty],
+            integrality=np.r_[np.ones(2 * n), np.zeros(2 * k)],
+            bounds=Bounds(
+                0.0,
+                np.r_[
+                    np.floor(np.r_[one.max_buy, np.minimum(one.max_sell, 50.0)] / lot + 1e-9),
+                    high - one.upper,
+                    one.lower - low,
+                ],
+            ),
+            constraints=[
+                LinearConstraint(
+                    np.hstack((loads, -loads, -np.eye(k), np.eye(k))),
+                    one.lower - one.exposure,
+                    one.upper - one.exposure,
+                ),
+                LinearConstraint(np.r_[one.margin, one.margin, np.zeros(2 * k)][None, :] * lot, -np.inf, 3.0),
+            ],
+        )
+        lots = round_to_lots(one, LinearHedge(one).solve().trades, grid_of(n, lot))
+        over.append(objective(one, lots * lot) / best.fun - 1.0)
+    assert min(over) >= -1e-6
+    assert max(over) < 0.1
+    assert np.mean(over) < 0.02

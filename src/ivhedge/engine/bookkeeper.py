@@ -61,11 +61,13 @@ class Bookkeeper:
         """
         wanted = [order for order in self._working if (order.instrument.expiry_ns or 0) > board.ts_ns]
         for underlying in board.snapshots:
+            due = self._due(underlying, board.ts_ns)
+            if not due and not self._missing():
+                continue  # reading the whole chain is slow, and mostly there is nothing to open
             options = board.options(underlying, self.spec.venue)
             wanted += self._open_holdings(options)
-            for number, structure in enumerate(self.spec.structures):
-                if structure.underlying in (None, underlying):
-                    wanted += self._keep_on(number, structure, underlying, options, board)
+            for number, structure in due:
+                wanted += self._keep_on(number, structure, underlying, options, board)
         self._own |= {order.instrument.key: order.instrument for order in wanted}
         self._seen |= set(board.snapshots)
         possible = _fillable(wanted, board, costs)
@@ -112,6 +114,21 @@ class Bookkeeper:
                 "check the venue, the instrument names and the window"
             )
 
+    def _due(self, underlying: str, now_ns: int) -> list[tuple[int, StructureSpec]]:
+        """Structures that are to be opened now."""
+        return [
+            (number, structure)
+            for number, structure in enumerate(self.spec.structures)
+            if structure.underlying in (None, underlying)
+            and (
+                (expires_ns := self._live.get((number, underlying))) is None
+                or (expires_ns <= now_ns and structure.rolls)
+            )
+        ]
+
+    def _missing(self) -> bool:
+        return any(item.instrument not in self._opened for item in self.spec.holdings)
+
     def _open_holdings(self, options: Sequence[Instrument]) -> list[BookOrder]:
         listed = {option.name: option for option in options}
         return [
@@ -133,9 +150,6 @@ class Bookkeeper:
         board: QuoteBoard,
     ) -> list[BookOrder]:
         slot = (number, underlying)
-        expires_ns = self._live.get(slot)
-        if expires_ns is not None and (expires_ns > board.ts_ns or not structure.rolls):
-            return []
         legs = choose_legs(
             structure, options, board.surfaces[underlying], board.index(underlying), board.ts_ns
         )
@@ -145,9 +159,9 @@ class Bookkeeper:
                 f"{name} waited at {format_ns(board.ts_ns)}: no listed contract fits tenor, delta and size"
             )
             return []
+        purpose = "roll" if slot in self._live else "book"
         self._live[slot] = max(instrument.expiry_ns or 0 for instrument, _ in legs)
         self._waiting.pop(slot, None)
-        purpose = "book" if expires_ns is None else "roll"
         return [BookOrder(item, contracts, purpose, name) for item, contracts in legs]
 
 

@@ -17,7 +17,7 @@ from ivhedge.engine.result import (
 from ivhedge.market import MarketSnapshot, clean_chain, quote_vols
 from ivhedge.surface import SurfaceFit
 from ivhedge.surface.base import VolSurface
-from ivhedge.surface.quoting import smile_table as quoted_smiles
+from ivhedge.surface.quoting import strikes_of_delta
 
 __all__ = ["FitRecorder", "smile_table", "term_table"]
 
@@ -122,17 +122,20 @@ def term_table(snapshot: MarketSnapshot, surface: VolSurface, *, listed: bool = 
         longest = (surface.expiries[-1] - snapshot.ts_ns) / 86_400e9
         days = np.array([d for d in _TENORS_DAYS if d <= longest] or [_TENORS_DAYS[0]])
         taus = days / DAYS_PER_YEAR
-    quotes = quoted_smiles(surface, taus, (0.25,))
+    # One search for both wings: it costs the same for twice as many strikes.
+    wings = strikes_of_delta(surface, np.tile(taus, 2), np.repeat([0.25, -0.25], days.size)).vol
+    call, put = wings[: days.size], wings[days.size :]
+    atm = np.asarray(surface.implied_vol(np.zeros_like(taus), taus))
     table = pl.DataFrame(
         {
             "underlying": [snapshot.underlying] * days.size,
             "ts": [snapshot.ts_ns] * days.size,
             "tenor_days": days,
-            "atm_vol": quotes["atm_vol"],
-            "risk_reversal_25": quotes["risk_reversal"],
-            "butterfly_25": quotes["butterfly"],
+            "atm_vol": atm,
+            "risk_reversal_25": call - put,
+            "butterfly_25": 0.5 * (call + put) - atm,
         }
-    ).with_columns(pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC"))
+    ).with_columns(pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC"), pl.selectors.float().fill_nan(None))
     if not listed:
         return table
     rise = np.diff(surface.total_variance(0.0, taus), prepend=0.0) / np.diff(taus, prepend=0.0)

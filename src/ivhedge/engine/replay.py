@@ -12,20 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from ivhedge.core.errors import (
-    ArbitrageError,
-    CalibrationError,
-    ConfigError,
-    DataError,
-    EmptyData,
-)
+from ivhedge.core.errors import CalibrationError, ConfigError, EmptyData, IvHedgeError
 from ivhedge.core.instruments import InstrumentKind
-from ivhedge.core.units import format_ns
 from ivhedge.engine.account import Account, SettlementLookup
 from ivhedge.engine.board import QuoteBoard
 from ivhedge.engine.bookkeeper import Bookkeeper, opening_collateral
 from ivhedge.engine.caveats import assumptions_of, warnings_of
 from ivhedge.engine.diagnostics import FitRecorder
+from ivhedge.engine.fitting import SharedFits
 from ivhedge.engine.funding import FundingRates
 from ivhedge.engine.hedger import Hedger
 from ivhedge.engine.intake import Intake
@@ -33,15 +27,13 @@ from ivhedge.engine.outcome import build_result
 from ivhedge.engine.result import BacktestResult
 from ivhedge.engine.settlement import SettlementPrices
 from ivhedge.engine.spec import BookSpec, PolicySpec, ReplayConfig
-from ivhedge.hedge import (
-    CostModel,
-)
+from ivhedge.hedge import CostModel
 from ivhedge.ledger import load_fees
 from ivhedge.market import MarketSnapshot
 from ivhedge.risk import exposures
-from ivhedge.surface import SurfaceFit, fit_surface
+from ivhedge.surface import SurfaceFit
 
-__all__ = ["replay"]
+__all__ = ["ReplayJob", "replay", "replay_jobs"]
 
 Progress = Callable[[int], None]
 _MAX_PASSED_OVER = 0.1
@@ -90,17 +82,89 @@ def replay(
     LedgerError
         If the money does not add up.
     """
-    if not policies:
-        raise ConfigError("expected at least one policy, found none; the policy 'none' is one")
-    run = _Run(book, tuple(policies), config, settlements or SettlementPrices())
+    job = ReplayJob(book, tuple(policies), config, settlements or SettlementPrices(), seed)
+    (result,) = replay_jobs(snapshots, [job], progress=progress)
+    if isinstance(result, IvHedgeError):
+        raise result
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayJob:
+    """One book under several policies; the arguments of `replay` but for the snapshots."""
+
+    book: BookSpec
+    policies: tuple[PolicySpec, ...]
+    config: ReplayConfig
+    settlements: SettlementPrices = field(default_factory=SettlementPrices)
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.policies:
+            raise ConfigError("expected at least one policy, found none; the policy 'none' is one")
+
+
+def replay_jobs(
+    snapshots: Iterable[MarketSnapshot],
+    jobs: Sequence[ReplayJob],
+    *,
+    diagnostics: bool = True,
+    progress: Progress | None = None,
+) -> list[BacktestResult | IvHedgeError]:
+    """Hedge several books in one pass over the same snapshots, fitting each snapshot once.
+
+    Parameters
+    ----------
+    snapshots : iterable of MarketSnapshot
+        In time order.
+    jobs : sequence of ReplayJob
+    diagnostics : bool
+        Whether to collect the tables of the fits (surfaces, tenors, term, drops, smiles); without them the
+        tables are empty and nothing else changes.
+    progress : callable, optional
+        Called with the number of snapshots done.
+
+    Returns
+    -------
+    list of BacktestResult or IvHedgeError
+        One per job, in order: the very result of `replay` on its own, or the error it would have raised. An
+        error of one job ends that job alone.
+    """
+    fits = SharedFits()
+    runs: list[_Run | IvHedgeError] = [_started(job, fits, diagnostics) for job in jobs]
     done = 0
     for _, group in groupby(snapshots, key=lambda snapshot: snapshot.ts_ns):
         members = tuple(group)
-        run.step(members)
+        runs = [run if isinstance(run, IvHedgeError) else _stepped(run, members) for run in runs]
         done += len(members)
         if progress is not None:
             progress(done)
-    return run.finish(seed)
+    return [
+        run if isinstance(run, IvHedgeError) else _finished(run, job.seed)
+        for run, job in zip(runs, jobs, strict=True)
+    ]
+
+
+def _started(job: ReplayJob, fits: SharedFits, diagnostics: bool) -> "_Run | IvHedgeError":
+    try:
+        return _Run(job.book, job.policies, job.config, job.settlements, fits, diagnostics)
+    except IvHedgeError as exc:
+        return exc
+
+
+def _stepped(run: "_Run", members: Sequence[MarketSnapshot]) -> "_Run | IvHedgeError":
+    try:
+        run.step(members)
+    except IvHedgeError as exc:
+        return exc
+    return run
+
+
+def _finished(run: "_Run", seed: int | None) -> BacktestResult | IvHedgeError:
+    try:
+        return run.finish(seed)
+    except IvHedgeError as exc:
+        return exc
 
 
 @dataclass(slots=True)
@@ -109,6 +173,8 @@ class _Run:
     policies: tuple[PolicySpec, ...]
     config: ReplayConfig
     settlements: SettlementPrices
+    fits: SharedFits
+    diagnostics: bool
     accounts: dict[str, Account] = field(default_factory=dict)
     intake: Intake = field(init=False)
     keeper: Bookkeeper = field(init=False)
@@ -168,13 +234,12 @@ class _Run:
         self.intake.forget()
 
     def _fit(self, snapshot: MarketSnapshot) -> SurfaceFit | None:
-        try:
-            fit = fit_surface(snapshot.chain, futures=snapshot.futures)
-            fit.published()
-        except (CalibrationError, ArbitrageError, DataError) as exc:
-            self.failed_fits.append(f"{snapshot.underlying} at {format_ns(snapshot.ts_ns)}: {exc}")
+        fit = self.fits.of(snapshot, self.book.venue)
+        if isinstance(fit, str):
+            self.failed_fits.append(fit)
             return None
-        self.recorder.add(snapshot, fit)
+        if self.diagnostics:
+            self.recorder.add(snapshot, fit)
         return fit
 
     def _deposit(self, board: QuoteBoard) -> None:

@@ -4,9 +4,20 @@ from ivhedge.hedge.costs import DEFAULT_HALF_SPREAD_BPS, CostModel, Quote, Trade
 from ivhedge.hedge.factors import Factors, RiskModel
 from ivhedge.hedge.instruments import HedgeMarket, InstrumentRules, hedge_market
 from ivhedge.hedge.limits import Band, HedgeLimits, Numeraire, TenorBand
-from ivhedge.hedge.margin_guard import MarginGuard, MarginVerdict
+from ivhedge.hedge.margin_guard import ElsewhereMargin, MarginGuard, MarginVerdict, judge_plans
+from ivhedge.hedge.objectives import (
+    BucketedVega,
+    ConditionalValueAtRisk,
+    DeltaGamma,
+    DeltaGammaVega,
+    FactorNeutral,
+    HedgeObjective,
+    MinimumVariance,
+    ResidualVols,
+    residual_vols,
+)
 from ivhedge.hedge.optimiser import SolverStatus
-from ivhedge.hedge.plan import plan_hedge
+from ivhedge.hedge.plan import EdgeQuote, HoldingPeriod, plan_hedge
 from ivhedge.hedge.result import FactorChange, HedgePlan, PlanLeg, PlanStatus, SolverInfo
 from ivhedge.hedge.triggers import (
     AlwaysTrigger,
@@ -17,6 +28,7 @@ from ivhedge.hedge.triggers import (
     IntervalTrigger,
     Trigger,
 )
+from ivhedge.hedge.view_bands import view_bands
 
 __all__ = [
     "DEFAULT_HALF_SPREAD_BPS",
@@ -24,22 +36,33 @@ __all__ = [
     "AnyTrigger",
     "Band",
     "BandTrigger",
+    "BucketedVega",
+    "ConditionalValueAtRisk",
     "CostModel",
     "Decision",
+    "DeltaGamma",
+    "DeltaGammaVega",
+    "EdgeQuote",
+    "ElsewhereMargin",
     "FactorChange",
+    "FactorNeutral",
     "Factors",
     "HedgeLimits",
     "HedgeMarket",
+    "HedgeObjective",
     "HedgePlan",
     "HedgeState",
+    "HoldingPeriod",
     "InstrumentRules",
     "IntervalTrigger",
     "MarginGuard",
     "MarginVerdict",
+    "MinimumVariance",
     "Numeraire",
     "PlanLeg",
     "PlanStatus",
     "Quote",
+    "ResidualVols",
     "RiskModel",
     "SolverInfo",
     "SolverStatus",
@@ -48,5 +71,8 @@ __all__ = [
     "Trigger",
     "UnitCost",
     "hedge_market",
+    "judge_plans",
     "plan_hedge",
+    "residual_vols",
+    "view_bands",
 ]

@@ -17,11 +17,12 @@ from ivhedge.core.instruments import Instrument
 from ivhedge.core.types import FloatArray
 from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
 from ivhedge.hedge.limits import Band, HedgeLimits, Numeraire, TenorBand
+from ivhedge.hedge.ratios import HedgeRatio, ratio_legs
 from ivhedge.risk.exposure import leg_exposures
-from ivhedge.risk.legs import check_legs, price_legs
+from ivhedge.risk.legs import Legs, check_legs, price_legs
 from ivhedge.surface.base import VolSurface
 
-__all__ = ["Factors", "RiskModel", "bucket_name", "build_factors", "factor_loadings"]
+__all__ = ["Factors", "RiskModel", "bucket_name", "build_factors", "factor_loadings", "leg_loadings"]
 
 _DEFAULT_EDGES = (0.0, 7.0, 30.0, 90.0)
 _OPEN = Band(-inf, inf)
@@ -172,6 +173,8 @@ def factor_loadings(
     surfaces: Mapping[str, VolSurface],
     factors: Factors,
     ts_ns: int,
+    *,
+    ratio: HedgeRatio | None = None,
 ) -> FloatArray:
     """Exposure of each position to each factor, shape (k, n); 0 for expired legs.
 
@@ -182,14 +185,39 @@ def factor_loadings(
     """
     legs = price_legs(positions, surfaces, ts_ns)
     check_legs(legs, ts_ns)
+    return leg_loadings(legs, factors, surfaces, ratio)
+
+
+def leg_loadings(
+    legs: Legs,
+    factors: Factors,
+    surfaces: Mapping[str, VolSurface] | None = None,
+    ratio: HedgeRatio | None = None,
+) -> FloatArray:
+    """The same for legs that are priced already, shape (k, n); a ratio needs the surfaces."""
     values = leg_exposures(legs)
     unit = factors.numeraire.value
+    delta = values[f"delta_{unit}"]
+    if ratio is not None:
+        delta = delta + _ratio_adjustment(legs, surfaces or {}, ratio)
     vega = values[f"vega_{unit}_per_vol_point"]
     days = legs.tau * DAYS_PER_YEAR
-    rows = [values[f"delta_{unit}"], values[f"gamma_1pct_{unit}"]]
+    rows = [delta, values[f"gamma_1pct_{unit}"]]
     for low, high in factors.buckets:
         rows.append(np.where((days >= low) & (days < high), vega, 0.0))
-    return np.where(legs.priced, np.array(rows), 0.0)
+    return np.where(legs.priced, np.array(rows).reshape(len(rows), -1), 0.0)
+
+
+def _ratio_adjustment(legs: Legs, surfaces: Mapping[str, VolSurface], ratio: HedgeRatio) -> FloatArray:
+    """What a ratio adds to the Black-Scholes delta of each leg; the same in USD and in coin."""
+    added = np.zeros(len(legs.instruments))
+    options = legs.is_option & legs.priced
+    names = np.array([item.underlying for item in legs.instruments])
+    for name in sorted(set(names[options].tolist())):
+        at = np.flatnonzero(options & (names == name))
+        seen = ratio_legs(surfaces[name], legs.strike[at], legs.tau[at], legs.is_call[at])
+        added[at] = legs.size[at] * ratio.delta(seen).adjustment
+    return added
 
 
 def _cover_all_tenors(bands: Sequence[TenorBand]) -> list[TenorBand]:

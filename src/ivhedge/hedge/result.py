@@ -41,6 +41,8 @@ class PlanLeg:
         Price the cost is reckoned with, on the tick ladder.
     cost : TradeCost
     reason : str
+    edge_usd : float
+        Profit expected of the trade itself, USD, before its cost.
     """
 
     instrument: Instrument
@@ -48,6 +50,7 @@ class PlanLeg:
     price_limit: Decimal
     cost: TradeCost
     reason: str
+    edge_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +92,16 @@ class HedgePlan:
     variance_before, variance_after : float
         Of one horizon's profit about the targets, USD².
     objective_before, objective_after : float
-        Cost, penalties and priced risk, USD; the second is never above the first.
+        Cost less edge, penalties and priced risk, USD, or USD a day of holding where `counted_days` is set;
+        the second is never above the first.
     binding : tuple of str
         What keeps the bands out of reach, when the status is best effort.
     notes : tuple of str
     n_candidates : int
         Instruments that could be traded.
     solver : SolverInfo
+    counted_days : float or None
+        Days over which the cost of options in and out was spread; None without a holding period.
     """
 
     ts_ns: int
@@ -113,6 +119,12 @@ class HedgePlan:
     notes: tuple[str, ...]
     n_candidates: int
     solver: SolverInfo
+    counted_days: float | None = None
+
+    @property
+    def edge_usd(self) -> float:
+        """Expected profit of the trades themselves, USD; not part of `cost_usd`."""
+        return sum(leg.edge_usd for leg in self.legs)
 
     @property
     def cost_usd(self) -> float:
@@ -153,6 +165,8 @@ class HedgePlan:
             "binding": list(self.binding),
             "notes": list(self.notes),
             "cost_usd": self.cost_usd,
+            "edge_usd": self.edge_usd,
+            "counted_days": self.counted_days,
             "sd_before_usd": sqrt(self.variance_before),
             "sd_after_usd": sqrt(self.variance_after),
             "objective_before_usd": self.objective_before,
@@ -208,6 +222,7 @@ def _leg_dict(leg: PlanLeg) -> dict[str, Json]:
         "impact": leg.cost.impact,
         "fee": f"{leg.cost.fee_money.to_decimal():f}",
         "cost_usd": leg.cost.total_usd,
+        "edge_usd": leg.edge_usd,
         "reason": leg.reason,
     }
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ivhedge import __version__
-from ivhedge.app.cli import backtest, book, demo, doctor, fit, store
+from ivhedge.app.cli import backtest, book, demo, doctor, fit, store, sweep
 from ivhedge.app.cli.output import report_error
 from ivhedge.core.errors import IvHedgeError
 
@@ -34,6 +34,7 @@ app.command("explain")(book.explain)
 app.command("plan")(book.plan)
 app.command("backtest")(backtest.backtest)
 app.command("report")(backtest.report)
+app.command("sweep")(sweep.sweep)
 app.add_typer(store.app, name="store")
 app.command("doctor")(doctor.doctor)
 
