@@ -215,3 +215,8 @@ def test_settlement_prices_of_a_path_are_its_own(short):
     assert isinstance(data.settlements, SettlementPrices)
     assert data.settlements.known
     assert Serial().n_workers == 1
+
+
+def test_an_address_that_is_none_is_refused_at_once():
+    with pytest.raises(ConfigError, match="tcp://host:port"):
+        DaskCluster("http://10.0.0.1:8786")

@@ -131,6 +131,13 @@ class DaskCluster:
 
     address: str
 
+    def __post_init__(self) -> None:
+        if not self.address.startswith(_SCHEMES):
+            raise ConfigError(
+                f"expected the address of a Dask scheduler, tcp://host:port or tls://host:port, found "
+                f"{self.address!r}"
+            )
+
     @property
     def n_workers(self) -> int:
         """Threads of the cluster's workers."""
@@ -157,6 +164,9 @@ class DaskCluster:
                 f"expected a Dask scheduler at {self.address}, found none ({exc or type(exc).__name__}); "
                 "start one with `dask scheduler` and `dask worker`"
             ) from exc
+
+
+_SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://", "inproc://")
 
 
 def _distributed() -> Any:
