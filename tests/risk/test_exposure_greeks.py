@@ -243,6 +243,30 @@ def test_a_conservative_mark_is_never_better_than_the_truth(strike, is_call, qua
     )
 
 
+def test_a_fresh_index_takes_the_place_of_a_stale_forward():
+    book, old = book_of((option(30, "90000"), "1")), replace(StubSurface(), spot=120_000.0)
+    marked = exposures(
+        book,
+        {"BTC": old},
+        ts_ns=NOW + NS_PER_DAY,
+        max_age_ns=NS_PER_HOUR,
+        conservative=ConservativeMarks(indices={"BTC": 80_000.0}),
+    )
+    assert marked.legs["forward"].to_list() == [80_000.0]
+    assert marked.total("BTC")["value_usd"] == pytest.approx(0.0, abs=1.0)
+
+
+@pytest.mark.parametrize("quantity", ["-1000", "1000"])
+@pytest.mark.parametrize(("strike", "is_call"), [("90000", True), ("80000", True), ("65000", False)])
+def test_a_conservative_mark_hides_no_risk(quantity, strike, is_call):
+    leg = option(30, strike, is_call)
+    marked = one(leg, quantity, Holes(), conservative=ConservativeMarks())
+    truth = one(leg, quantity, StubSurface())
+    for name in ("delta_usd", "vega_usd_per_vol_point", "theta_usd_per_day", "gamma_1pct_usd"):
+        assert np.sign(marked[name]) == np.sign(truth[name])
+        assert abs(marked[name]) > 0.8 * abs(truth[name])
+
+
 def test_conservative_marks_without_surface_need_an_index():
     book = book_of((option(30, "3000", underlying="ETH"), "-1"), (perpetual(underlying="ETH"), "30"))
     plain = exposures(book, {}, ts_ns=NOW, conservative=ConservativeMarks())
@@ -262,7 +286,8 @@ def test_conservative_marks_without_surface_need_an_index():
         max_age_ns=1,
         conservative=ConservativeMarks(),
     )
-    assert stale.legs["vol"][0] == 1.5
+    # The forward of an old surface is no price of today.
+    assert stale.legs["status"].to_list() == ["stale_surface"]
     for wrong in ({"short_vol_multiple": 0.5}, {"short_vol_floor": 0.0}, {"indices": {"BTC": np.nan}}):
         with pytest.raises(ConfigError, match="expected"):
             ConservativeMarks(**wrong)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from ivhedge.core.errors import ConfigError, DataError
-from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
 from ivhedge.pricing import COIN_GREEK_NAMES, GREEK_NAMES, black76_greeks, coin_greeks
 from ivhedge.risk.buckets import BUCKET_COLUMNS, DELTA_NODES, TENOR_NODES, VegaGrid, bucket_labels, vega_grid
@@ -357,12 +357,10 @@ def _greeks(
     legs: Legs, rows: IntArray, needed: set[str], settlement: SettlementWindow | None, ts_ns: int
 ) -> dict[str, FloatArray]:
     # Greeks per unit by their names in the pricing room.
-    arguments = tuple(a[rows] for a in (legs.forward, legs.strike, legs.tau, legs.vol, legs.is_call))
-    usd = [name for name in GREEK_NAMES if name in needed]
-    coin = [name for name in COIN_GREEK_NAMES if name in needed]
-    greeks = (black76_greeks(*arguments, names=usd) if usd else {}) | (
-        coin_greeks(*arguments, names=coin) if coin else {}
-    )
+    greeks = _greeks_at(legs, rows, legs.vol[rows], needed)
+    marked = legs.marked[rows]
+    if marked.any():
+        _against_holder(greeks, legs, rows, marked, needed)
     close = np.zeros(0, np.bool_) if settlement is None else settlement.applies(legs, ts_ns)[rows]
     if settlement is not None and close.any():
         inside = rows[close]
@@ -370,6 +368,27 @@ def _greeks(
             if name in greeks:
                 greeks[name][close] = values
     return greeks
+
+
+def _greeks_at(legs: Legs, rows: IntArray, vol: FloatArray, needed: set[str]) -> dict[str, FloatArray]:
+    arguments = legs.forward[rows], legs.strike[rows], legs.tau[rows], vol, legs.is_call[rows]
+    usd = [name for name in GREEK_NAMES if name in needed]
+    coin = [name for name in COIN_GREEK_NAMES if name in needed]
+    greeks = black76_greeks(*arguments, names=usd) if usd else {}
+    return greeks | (coin_greeks(*arguments, names=coin) if coin else {})
+
+
+def _against_holder(
+    greeks: dict[str, FloatArray], legs: Legs, rows: IntArray, marked: BoolArray, needed: set[str]
+) -> None:
+    """Conservative marks, in place: each Greek the larger at usual and stressed vol; value at exit."""
+    mine = rows[marked]
+    stressed = np.fmax(legs.opening_vol[mine], legs.closing_vol[mine])
+    other = _greeks_at(legs, mine, stressed, needed)
+    worth = _greeks_at(legs, mine, legs.closing_vol[mine], {"price", "price_coin"} & needed)
+    for name, values in greeks.items():
+        usual = values[marked]
+        values[marked] = worth.get(name, np.where(np.abs(usual) >= np.abs(other[name]), usual, other[name]))
 
 
 def _smile_exposures(

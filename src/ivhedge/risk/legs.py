@@ -70,6 +70,9 @@ class Legs:
     is_option, is_inverse, is_call : BoolArray, shape (n,)
     strike, tau, forward, vol : FloatArray, shape (n,)
         NaN where it does not apply or where `status` is not ok.
+    entry_vol, exit_vol : FloatArray, shape (n,)
+        Where a conservative mark stands in: vol of what may be lost and vol of what is left, see
+        `ivhedge.risk.marks.conservative_legs`; NaN elsewhere.
     status : tuple of LegStatus
     expiry_ns : IntArray, shape (n,)
         Nanoseconds since the epoch; the time of the valuation for a perpetual.
@@ -87,6 +90,20 @@ class Legs:
     vol: FloatArray
     status: tuple[LegStatus, ...]
     expiry_ns: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    entry_vol: FloatArray = field(default_factory=lambda: np.zeros(0))
+    exit_vol: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def opening_vol(self) -> FloatArray:
+        """Vol of the value that a profit starts from: adverse where a conservative mark stands in."""
+        return (
+            np.where(np.isnan(self.entry_vol), self.vol, self.entry_vol) if self.entry_vol.size else self.vol
+        )
+
+    @property
+    def closing_vol(self) -> FloatArray:
+        """Vol of the value that a profit ends at, before any shock of it."""
+        return np.where(np.isnan(self.exit_vol), self.vol, self.exit_vol) if self.exit_vol.size else self.vol
 
     @property
     def priced(self) -> BoolArray:
@@ -175,6 +192,8 @@ def price_legs(
         vol=vol,
         status=tuple([_BY_VALUE[value] for value in status.tolist()]),
         expiry_ns=expiry,
+        entry_vol=np.full(n, np.nan),
+        exit_vol=np.full(n, np.nan),
     )
 
 

@@ -127,11 +127,12 @@ class ConservativeMarks:
     Parameters
     ----------
     short_vol_multiple : float
-        Vol of a short option: this many times the at-the-money vol of its tenor, where the surface has one.
+        Stressed vol: this many times the at-the-money vol of its tenor, where the surface has one.
     short_vol_floor : float
-        Lowest vol of a short option, decimal.
+        Lowest stressed vol, decimal.
     indices : mapping of underlying to float
-        USD price that stands in for a missing forward; without one such a leg stays without a price.
+        USD price that stands in for a missing forward, and for that of a stale surface; without one such a
+        leg stays without a price.
 
     Raises
     ------
@@ -159,17 +160,20 @@ def conservative_legs(legs: Legs, surfaces: Mapping[str, VolSurface], rule: Cons
     legs : Legs
         As `price_legs` gives them.
     surfaces : mapping of underlying to surface
-        A stale one still gives forwards and the at-the-money vol that the multiple applies to.
+        A stale one still gives the at-the-money vol that the multiple applies to.
     rule : ConservativeMarks
 
     Returns
     -------
     Legs
-        A long option gets a vol of 0.01 points, which is its intrinsic value to within 1.2e-5 of the
-        forward at a month; a short one the stressed vol. Expired legs and legs without any forward stay as
-        they are.
+        `vol` is the usual one at the money (the floor where there is none). A profit of such a leg starts
+        at `entry_vol` and ends at `exit_vol`: a long option may lose its value at the stressed vol down to
+        intrinsic, a short one goes from intrinsic to the stressed vol. So it never pays for another leg's
+        loss with more than it surely would. A vol of 0.01 points stands for intrinsic, to within 1.2e-5 of
+        the forward at a month. Expired legs and legs without any forward stay as they are.
     """
     forward, vol, status = legs.forward.copy(), legs.vol.copy(), list(legs.status)
+    entry, leave = np.full((2, vol.size), np.nan)
     for row, found in enumerate(legs.status):
         if found.has_numbers or found is LegStatus.EXPIRED:
             continue
@@ -177,16 +181,20 @@ def conservative_legs(legs: Legs, surfaces: Mapping[str, VolSurface], rule: Cons
         tau = 0.0 if item.expiry_ns is None else float(legs.tau[row])
         surface = surfaces.get(item.underlying)
         known = forward[row] if surface is None or np.isfinite(forward[row]) else float(surface.forward(tau))
-        if not (isfinite(known) and known > 0.0):
+        if found is LegStatus.STALE_SURFACE or not (isfinite(known) and known > 0.0):
+            # The forward of an old surface is no price of today.
             known = rule.indices.get(item.underlying, np.nan)
         if not isfinite(known):
             continue
         forward[row], status[row] = known, LegStatus.CONSERVATIVE
         if item.is_option:
             usual = np.nan if surface is None else float(surface.implied_vol(0.0, tau))
-            stressed = rule.short_vol_multiple * usual if isfinite(usual) else 0.0
-            vol[row] = INTRINSIC_VOL if legs.size[row] >= 0.0 else max(stressed, rule.short_vol_floor)
-    return replace(legs, forward=forward, vol=vol, status=tuple(status))
+            known_vol = isfinite(usual) and usual > 0.0
+            stressed = max(rule.short_vol_multiple * usual if known_vol else 0.0, rule.short_vol_floor)
+            vol[row] = usual if known_vol else rule.short_vol_floor
+            pair = (stressed, INTRINSIC_VOL)
+            entry[row], leave[row] = pair if legs.size[row] >= 0.0 else pair[::-1]
+    return replace(legs, forward=forward, vol=vol, status=tuple(status), entry_vol=entry, exit_vol=leave)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

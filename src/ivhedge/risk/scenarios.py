@@ -313,7 +313,8 @@ def _options_pnl(
     shocks: FloatArray,
     vol_shock: VolShock,
 ) -> tuple[FloatArray, FloatArray]:
-    forward, strike, size, vol = legs.forward[rows], legs.strike[rows], legs.size[rows], legs.vol[rows]
+    forward, strike, size = legs.forward[rows], legs.strike[rows], legs.size[rows]
+    vol = legs.opening_vol[rows]
     call = legs.is_call[rows]
     marked = legs.marked[rows]
     if marked.any():

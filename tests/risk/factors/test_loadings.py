@@ -95,6 +95,12 @@ def test_contributions_sum_to_the_standard_deviation(sizes, rho):
     assert risk.sd_usd == pytest.approx(np.sqrt(dollars @ model.covariance @ dollars))
 
 
+def test_loadings_of_another_horizon_are_refused():
+    found = factor_loadings(book_of(LEGS[0]), SURFACES, MODEL, NOW)
+    with pytest.raises(DataError, match="another horizon"):
+        factor_risk(found, MODEL.over(10.0))
+
+
 def test_legs_without_a_price_are_named_and_not_zero():
     sol = option(30, "150", underlying="SOL")
     ada = option(30, "1", coin=False, underlying="ADA")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from ivhedge.core import Money, currency
 from ivhedge.core.errors import ConfigError, DataError, EmptyData, UnknownInstrument
+from ivhedge.core.instruments import Settlement
 from ivhedge.core.units import NS_PER_DAY
 from ivhedge.ledger.book import Book
 from ivhedge.ledger.position import Position
@@ -138,8 +140,9 @@ def test_a_stablecoin_below_par():
     assert found.legs_usd == pytest.approx(-0.1 * value)
     assert found.collateral_usd == pytest.approx(-5_000.0)
     # What the book owes in it stays: neither a short option nor a debt becomes cheaper.
-    debt = book_of((option(90, "80000", coin=False), "-4"), cash=(("USDC", "-1000"),))
-    assert stress("currency = { USDC = 0.9 }", book=debt).pnl_usd == 0.0
+    assert stress("currency = { USDC = 0.9 }", book=book_of(cash=(("USDC", "-1000"),))).pnl_usd == 0.0
+    debt = book_of((option(90, "80000", coin=False), "-4"))
+    assert stress("currency = { USDC = 0.9 }", book=debt).pnl_usd < 0.0
     gain = book_of((perpetual(coin=False), "10000"))
     both = "currency = { USDC = 0.9 }\nspot = { other = %s }"
     assert stress(both % 0.1, book=gain).pnl_usd == pytest.approx(0.9 * 8_000)
@@ -216,6 +219,17 @@ class Blind(StubSurface):
 
 @given(st.sampled_from([s.name for s in CATALOGUE.stresses]), st.sampled_from(["-3", "3"]), st.booleans())
 @settings(max_examples=40, deadline=None)
+def test_missing_vols_never_make_a_profit_better(name, quantity, is_call):
+    """Nor does a leg without a vol pay for another leg's loss with more than it would."""
+    book = book_of((option(30, "60000" if is_call else "105000", is_call), quantity))
+    catalogue = CATALOGUE.only(name)
+    blind = run_stress(book, {"BTC": Blind()}, catalogue, NOW).results[0]
+    truth = run_stress(book, {"BTC": StubSurface()}, catalogue, NOW).results[0]
+    assert blind.legs["pnl_usd"][0] <= truth.legs["pnl_usd"][0] + 1e-6
+
+
+@given(st.sampled_from([s.name for s in CATALOGUE.stresses]), st.sampled_from(["-3", "3"]), st.booleans())
+@settings(max_examples=40, deadline=None)
 def test_missing_vols_never_make_a_stress_milder(name, quantity, is_call):
     book = book_of((option(30, "60000" if is_call else "105000", is_call), quantity))
     catalogue = CATALOGUE.only(name)
@@ -249,11 +263,15 @@ def test_legs_without_any_price_leave_no_equity():
 
 def test_a_stale_surface_is_marked_conservatively():
     book, late = book_of((option(30, "80000"), "-1")), NOW + NS_PER_DAY
-    old = run_stress(book, SURFACES, CATALOGUE.only("vol_crush"), late, max_age_ns=1).results[0]
+    crush, index = CATALOGUE.only("vol_crush"), ConservativeMarks(indices={"BTC": 80_000.0})
+    old = run_stress(book, SURFACES, crush, late, max_age_ns=1, conservative=index).results[0]
+    lost = run_stress(book, SURFACES, crush, late, max_age_ns=1).results[0]
+    assert lost.unpriced == ((option(30, "80000").key, "stale_surface"),)
+    assert lost.equity_after_usd is None
     new = run_stress(book, SURFACES, CATALOGUE.only("vol_crush"), late).results[0]
     assert old.conservative == (option(30, "80000").key,)
     assert new.conservative == ()
-    assert old.pnl_usd == pytest.approx(0.0, abs=1e-9)  # no gain from falling vols on such a mark
+    assert old.pnl_usd < 0.0  # no gain from falling vols on such a mark
     assert new.pnl_usd > 100.0
 
 
@@ -261,3 +279,34 @@ def test_an_empty_book():
     report = run_stress(Book("empty"), {}, CATALOGUE, NOW)
     assert report.table()["pnl_usd"].abs().sum() == 0.0
     assert report["march_2020"].equity_after_usd == 0.0
+
+
+def test_a_short_linear_contract_loses_when_its_currency_falls():
+    """One coin short against USDC: at 0.90 the coin costs 11 % more USDC where the index is in it."""
+    linear = replace(
+        perpetual(), settlement=Settlement.USD, settle_currency=currency("USDC"), multiplier=Decimal(1)
+    )
+    for quantity, expected in (("-1", -80_000.0 / 9.0), ("1", 0.0)):
+        found = stress("currency = { USDC = 0.9 }", book=book_of((linear, quantity)))
+        assert found.legs["pnl_usd"][0] == pytest.approx(expected)
+    call = option(30, "80000", coin=False)
+    short = stress("currency = { USDC = 0.9 }", book=book_of((call, "-1")))
+    assert short.legs["pnl_usd"][0] < -1_000.0
+    inverse = stress("currency = { USDC = 0.9 }", book=book_of((perpetual(), "-1000")))
+    assert inverse.legs["pnl_usd"][0] == 0.0
+
+
+def test_balances_at_different_venues_do_not_net():
+    split = {"deribit": {"USDC": 1_000_010.0}, "okx": {"USDC": -1_000_000.0}}
+    found = stress("currency = { USDC = 0.9 }", book=book_of(cash=(("USDC", "10"),)), collateral=split)
+    assert found.collateral["pnl_usd"].sum() == pytest.approx(-100_001.0)
+    # Nothing in all, but a million at the venue that stops.
+    nothing = {"deribit": {"USDC": 1e6}, "okx": {"USDC": -1e6}}
+    gone = stress(
+        'venue = { venue = "deribit", lost_share = 1.0 }',
+        book=book_of(cash=(("USDC", "0"),)),
+        collateral=nothing,
+    )
+    assert gone.lost_usd == pytest.approx(1e6)
+    unnamed = stress('venue = { venue = "deribit", lost_share = 1.0 }', book=book_of(), collateral=nothing)
+    assert unnamed.lost_usd == pytest.approx(1e6)

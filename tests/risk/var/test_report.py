@@ -69,6 +69,22 @@ def test_legs_without_a_price_raise_unless_a_stand_in_is_given():
     assert marked.usd.contributions[1] > 0.0
 
 
+@pytest.mark.parametrize("quantity", ["10", "-10"])
+@pytest.mark.parametrize(("strike", "is_call"), [("95000", True), ("65000", False)])
+def test_a_leg_without_a_vol_has_no_less_risk_than_with_one(quantity, strike, is_call):
+    class Holes(type(BTC)):
+        def implied_vol(self, log_moneyness, tau):
+            k = np.asarray(log_moneyness, dtype=np.float64)
+            return np.where(k == 0.0, super().implied_vol(k, tau), np.nan)
+
+    book = book_of((option(30, strike, is_call), quantity))
+    blind = var_report(book, {"BTC": Holes()}, scenarios(MOVES), ts_ns=NOW, conservative=ConservativeMarks())
+    truth = var_report(book, {"BTC": BTC}, scenarios(MOVES), ts_ns=NOW)
+    assert blind.conservative == (book.positions[0].instrument.key,)
+    assert blind.usd.es >= truth.usd.es
+    assert truth.usd.es > 0.0
+
+
 def test_a_stated_loss_counts_in_full():
     gone = option(-1.0)
     book = book_of((option(30), "-1"), (gone, "-1"))

@@ -43,6 +43,8 @@ class FactorLoadings:
     legs : Legs
     status : tuple of n str
         A `LegStatus` value, or `NO_FACTORS`; NaN exactly where it is not ``ok``.
+    scales : FloatArray, shape (K,)
+        What a standard deviation of each factor was.
     usd, coin : FloatArray, shape (n, K)
         In USD; and in the leg's own coin, as the change of ``V / F`` (futures: profit over the new forward).
     """
@@ -50,6 +52,7 @@ class FactorLoadings:
     names: tuple[str, ...]
     legs: Legs
     status: tuple[str, ...]
+    scales: FloatArray
     usd: FloatArray
     coin: FloatArray
 
@@ -164,7 +167,9 @@ def factor_loadings(
         status[row] = LegStatus.NO_VOL.value
     empty = np.array([item != LegStatus.OK.value for item in status], dtype=np.bool_)
     usd[empty], coin[empty] = np.nan, np.nan
-    return FactorLoadings(names=model.names, legs=legs, status=tuple(status), usd=usd, coin=coin)
+    return FactorLoadings(
+        names=model.names, legs=legs, status=tuple(status), scales=model.scales, usd=usd, coin=coin
+    )
 
 
 def factor_risk(loadings: FactorLoadings, model: FactorModel, *, allow_unpriced: bool = False) -> FactorRisk:
@@ -182,10 +187,16 @@ def factor_risk(loadings: FactorLoadings, model: FactorModel, *, allow_unpriced:
     Raises
     ------
     DataError
-        If factors differ, or a leg that has not expired has no loadings and `allow_unpriced` is off.
+        If factors or their standard deviations differ, or a leg that has not expired has no loadings and
+        `allow_unpriced` is off.
     """
     if loadings.names != model.names:
         raise DataError(f"expected loadings on {list(model.names)}, found {list(loadings.names)}")
+    if not np.allclose(loadings.scales, model.scales, rtol=1e-9, atol=0.0):
+        raise DataError(
+            "expected loadings per standard deviation of this model, found those of another horizon or "
+            "regime; make them anew with factor_loadings"
+        )
     open_legs = [pair for pair in loadings.unpriced if pair[1] != LegStatus.EXPIRED.value]
     if open_legs and not allow_unpriced:
         raise DataError(

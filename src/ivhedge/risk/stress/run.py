@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ivhedge.core.errors import ConfigError, DataError
-from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
 from ivhedge.pricing import black76_greeks, black76_price
 from ivhedge.risk.legs import Legs, check_legs, price_legs
@@ -77,7 +77,11 @@ def run_stress(
     Notes
     -----
     A dollar currency below par lowers what is owed in it to the book, assets and gains, and not what the book
-    owes. The vol of a conservative mark never rises for a long leg and never falls for a short one.
+    owes; balances at different venues do not net. A linear contract is quoted in its currency: where the
+    index is, too, a coin that keeps its dollars costs more of a currency that fell. Venues differ, so the
+    worse of an index in dollars and one in the currency is taken, contract by contract.
+
+    The vol of a conservative mark never rises for a long leg and never falls for a short one.
     """
     rule = StickyStrike() if dynamics is None else dynamics
     marks = ConservativeMarks() if conservative is None else conservative
@@ -91,7 +95,7 @@ def run_stress(
     indices = {name: float(surface.forward(0.0)) for name, surface in surfaces.items()} | {
         name: price for name, price in marks.indices.items() if name not in surfaces
     }
-    for code in cash:
+    for code in [*cash, *(code for at in (collateral or {}).values() for code in at)]:
         if code not in _DOLLARS and code not in indices:
             raise DataError(f"expected a surface or an index of {code} to value the cash, found none")
     _check_inputs(cash, collateral, half_spreads or {})
@@ -138,11 +142,14 @@ def _one(
     value, usd, coin, delta, cost = np.full((5, len(legs.instruments)), np.nan)
     rows = np.flatnonzero(legs.priced & legs.is_option)
     F, K, call, size = legs.forward[rows], legs.strike[rows], legs.is_call[rows], legs.size[rows]
-    before_price = size * black76_price(F, K, legs.tau[rows], legs.vol[rows], call)
+    before_price = size * black76_price(F, K, legs.tau[rows], legs.opening_vol[rows], call)
     after_price = size * black76_price(after[rows], K, tau[rows], vol[rows], call)
     value[rows] = before_price
     rate = np.array([stress.currency.get(item.settle_currency.code, 1.0) for item in legs.instruments])
     paid = np.where(after_price > 0.0, rate[rows], 1.0) * after_price
+    dear = _quoted(after[rows], rate[rows], legs.is_inverse[rows])
+    quoted = size * black76_price(dear, K, tau[rows], vol[rows], call)
+    paid = np.minimum(paid, np.where(quoted > 0.0, rate[rows], 1.0) * quoted)
     usd[rows] = paid - before_price
     coin[rows] = paid / after[rows] - before_price / F
     state = after[rows], K, tau[rows], vol[rows], call
@@ -152,14 +159,20 @@ def _one(
     delta[linear] = coins
     moved = futures_pnl(legs, linear, spots[None, linear])
     haircut = np.where(moved[0][0] > 0.0, rate[linear], 1.0)
-    value[linear], usd[linear], coin[linear] = 0.0, haircut * moved[0][0], haircut * moved[1][0]
+    gain, coins_gained = haircut * moved[0][0], haircut * moved[1][0]
+    dear = _quoted(after[linear], rate[linear], legs.is_inverse[linear])
+    other = legs.size[linear] * (dear - legs.forward[linear])
+    other = np.where(other > 0.0, rate[linear], 1.0) * other
+    worse = ~legs.is_inverse[linear] & (other < gain)
+    value[linear], usd[linear] = 0.0, np.where(worse, other, gain)
+    coin[linear] = np.where(worse, other / after[linear], coins_gained)
     if stress.liquidity is not None:
         cost[rows], cost[linear] = 0.0, 0.0
         _exit_costs(stress.liquidity, legs, after, tau, vol, after_price, rows, linear, half_spreads, cost)
-    held = _collateral(stress, cash, indices)
-    lost, venue = _lost(stress, legs, value + usd, held, collateral)
+    held = _collateral(stress, cash, indices, collateral)
+    lost, venue = _lost(stress, legs, value + usd, held, collateral, indices)
     numbers = {
-        "vol_before": legs.vol,
+        "vol_before": legs.opening_vol,
         "vol_after": vol,
         "value_before_usd": value,
         "pnl_usd": usd,
@@ -267,13 +280,32 @@ def _exit_costs(
     cost[rows] = shock.spread_multiple * usual * thin
 
 
-def _collateral(stress: Stress, cash: Mapping[str, float], indices: Mapping[str, float]) -> pl.DataFrame:
+def _quoted(forward: FloatArray, rate: FloatArray, inverse: BoolArray) -> FloatArray:
+    """Forwards of linear contracts in their currency, where it has fallen and the coin has not."""
+    return np.where(inverse, forward, forward / rate)
+
+
+def _worth(stress: Stress, code: str, amount: float, indices: Mapping[str, float]) -> float:
+    """USD of a balance after the stress: what is owed to the book loses with the currency, debts do not."""
+    if code in _DOLLARS:
+        return amount * (stress.currency.get(code, 1.0) if amount > 0.0 else 1.0)
+    moved = indices[code] * (1.0 + stress.spot_of(code))
+    return amount * moved * (stress.currency.get(code, 1.0) if amount > 0.0 else 1.0)
+
+
+def _collateral(
+    stress: Stress,
+    cash: Mapping[str, float],
+    indices: Mapping[str, float],
+    collateral: Mapping[str, Mapping[str, float]] | None,
+) -> pl.DataFrame:
     rows = []
-    for code, amount in cash.items():
+    for code in dict.fromkeys([*cash, *(code for at in (collateral or {}).values() for code in at)]):
+        amount = cash.get(code, 0.0)
         price = 1.0 if code in _DOLLARS else indices[code]
-        move = 1.0 if code in _DOLLARS else 1.0 + stress.spot_of(code)
-        worth = move * (stress.currency.get(code, 1.0) if amount > 0.0 else 1.0)
-        rows.append((code, amount, amount * price, amount * price * (worth - 1.0)))
+        parts = [amount] if collateral is None else [at.get(code, 0.0) for at in collateral.values()]
+        worth = sum(_worth(stress, code, part, indices) for part in parts)
+        rows.append((code, amount, amount * price, worth - amount * price))
     names = ("currency", "amount", "value_before_usd", "pnl_usd")
     kinds = (pl.String, pl.Float64, pl.Float64, pl.Float64)
     return pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
@@ -285,11 +317,11 @@ def _lost(
     after: FloatArray,
     held: pl.DataFrame,
     collateral: Mapping[str, Mapping[str, float]] | None,
+    indices: Mapping[str, float],
 ) -> tuple[float, str | None]:
     # What a venue owes: positions and collateral there, netted; nothing where the book owes the venue.
     if stress.venue is None:
         return 0.0, None
-    worth = {code: (value + pnl) / amount if amount else 0.0 for code, amount, value, pnl in held.iter_rows()}
     everything = float((held["value_before_usd"] + held["pnl_usd"]).sum())
     venues = sorted({item.venue for item in legs.instruments} | set(collateral or {}))
     owed: dict[str, float] = {}
@@ -298,7 +330,9 @@ def _lost(
         owed[venue] = float(np.nansum(after[mine])) + (
             everything
             if collateral is None
-            else sum(amount * worth[code] for code, amount in collateral.get(venue, {}).items())
+            else sum(
+                _worth(stress, code, amount, indices) for code, amount in collateral.get(venue, {}).items()
+            )
         )
     if stress.venue.venue != "each":
         venue = stress.venue.venue

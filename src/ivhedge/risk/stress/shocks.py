@@ -114,7 +114,7 @@ def moved_vols(
     FloatArray, shape (m,) or (n, m)
         The former where a strike keeps its vol.
     """
-    held, years = legs.vol[rows], legs.tau[rows]
+    held, years = legs.closing_vol[rows], legs.tau[rows]
     at = years if roll is TimeRoll.EXPIRY else tau
     fixed = isinstance(rule, StickyStrike) and np.array_equal(at, years)
     if rows.size == 0 or surface is None or fixed:

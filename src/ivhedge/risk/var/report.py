@@ -34,6 +34,8 @@ _ARRAYS = (
     "forward",
     "vol",
     "expiry_ns",
+    "entry_vol",
+    "exit_vol",
 )
 
 

@@ -159,17 +159,18 @@ def _options(
 ) -> None:
     forward, strike, call = np.exp(log_forward), legs.strike[rows], legs.is_call[rows]
     marked = np.array([legs.status[row] is LegStatus.CONSERVATIVE for row in rows])
-    vol = np.broadcast_to(legs.vol[rows], (log_forward.size, rows.size))
+    vol = np.broadcast_to(legs.closing_vol[rows], (log_forward.size, rows.size))
     if tau > 0.0:
         money = np.exp(shocks[:, nodes == 0.0])
-        conservative = vol * money if marked.any() else vol
+        # A conservative mark takes the shocks that go against its holder, and no others.
+        conservative = vol * np.where(legs.size[rows] < 0.0, np.maximum(money, 1.0), np.minimum(money, 1.0))
         if not marked.all():
             smile = _Smile.read(surface, tau, legs.instruments[rows[0]].key)
             x = (np.log(strike) - log_forward) / (smile.atm * np.sqrt(tau) * money)
             vol = smile(x) * np.exp(_by_moneyness(shocks, nodes, x))
         if marked.any():
             vol = np.where(marked, conservative, vol)
-    before = black76_price(legs.forward[rows], strike, legs.tau[rows], legs.vol[rows], call)
+    before = black76_price(legs.forward[rows], strike, legs.tau[rows], legs.opening_vol[rows], call)
     after = black76_price(forward, strike, tau, vol, call)
     usd[:, rows] = legs.size[rows] * (after - before)
     coin[:, rows] = legs.size[rows] * (after / forward - before / legs.forward[rows])
