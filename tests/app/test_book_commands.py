@@ -185,3 +185,59 @@ def test_an_explanation_that_cannot_be_is_refused(cli, recording, more, words):
     ran = cli("explain", recording, "-b", BOOK, *more)
     assert ran.code != 0
     assert words in ran.err
+
+
+def _own_book(folder, *lines):
+    path = folder / "own.toml"
+    path.write_text(
+        "\n".join(['name = "own"', 'venue = "aurora"', "collateral_usd = 1000000", *lines]) + "\n"
+    )
+    return path
+
+
+def _holding(name, contracts):
+    return f'[[holding]]\ninstrument = "{name}"\ncontracts = {contracts}'
+
+
+def test_a_future_in_the_book_counts(cli, small, tmp_path):
+    book = _own_book(tmp_path, _holding("BTC-PERPETUAL", 1000))
+    for name, *options in COMMANDS:
+        ran = cli(name, small, "-b", book, *options, "--json")
+        assert ran.code == 0, ran.err
+        assert ran.json["warnings"] == []
+    total = cli("risk", small, "-b", book, "--json").json["total"]
+    index = cli("risk", small, "-b", book, "--json").json["index"]
+    assert total["delta_coin"] == pytest.approx(10 * 1000 / index, rel=0.05)
+
+
+def test_what_was_not_opened_makes_the_verdict_bad(cli, small, tmp_path):
+    book = _own_book(tmp_path, _holding("BTC-PERPETUAL", 1000), _holding("BTC-1JAN49-1-C", 1))
+    for name, *options in COMMANDS:
+        ran = cli(name, small, "-b", book, *options)
+        assert ran.code == 0, ran.err
+        assert "1 part of the book NOT in these figures" in " ".join(ran.out.split())
+        assert "BTC-1JAN49-1-C" in ran.out
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_book_with_a_figure_that_is_none_is_a_configuration_fault(cli, small, tmp_path, value):
+    line = f'[[structure]]\nkind = "put"\ntenor_days = 14\nnotional_usd = {value}'
+    ran = cli("risk", small, "-b", _own_book(tmp_path, line))
+    assert ran.code == 3
+    assert "notional_usd" in ran.err
+    assert "own.toml" in ran.err
+
+
+def test_bars_of_another_coin_explain_nothing(cli, recording, tmp_path):
+    import polars as pl
+
+    chains = pl.read_parquet(recording / "chains.parquet")
+    first, last = chains["ts"].min(), chains["ts"].max()
+    hours = pl.datetime_range(first, last, "1h", eager=True).dt.truncate("1h")
+    hours = pl.concat([hours, hours.tail(3).dt.offset_by("3h")]).unique().sort()
+    bars = pl.DataFrame({"timestamp": hours, "open": [3000.0] * len(hours), "close": [3000.0] * len(hours)})
+    bars.write_parquet(tmp_path / "ETH.parquet")
+    ran = cli("explain", recording, "-b", BOOK, "--bars", tmp_path / "ETH.parquet")
+    assert ran.code == 4
+    assert "pass" in ran.err
+    assert "coin" in ran.err

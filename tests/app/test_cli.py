@@ -587,7 +587,7 @@ def test_a_book_that_never_quotes_is_named(cli, recording, tmp_path):
     path = book(tmp_path, '[[holding]]\ninstrument = "BTC-26JUN26-1-C"\ncontracts = "1"\n')
     ran = cli("risk", recording, "-b", path)
     assert ran.code == 4
-    assert "BTC-26JUN26-1-C was never quoted two-sided on aurora" in ran.err
+    assert "BTC-26JUN26-1-C was never quoted on aurora" in ran.err
     assert "check the venue, the instrument names and the window" in ran.err
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from ivhedge.core.errors import ConfigError
 from ivhedge.engine.spec import (
@@ -32,9 +32,9 @@ class _Model(BaseModel):
 
 class _Structure(_Model):
     kind: StructureKind
-    tenor_days: float
-    notional_usd: float
-    delta: float = 0.25
+    tenor_days: FiniteFloat
+    notional_usd: FiniteFloat
+    delta: FiniteFloat = 0.25
     underlying: str | None = None
     rolls: bool = True
 
@@ -47,7 +47,7 @@ class _Holding(_Model):
 class _Book(_Model):
     name: str
     venue: str
-    collateral_usd: float
+    collateral_usd: FiniteFloat
     structure: tuple[_Structure, ...] = ()
     holding: tuple[_Holding, ...] = ()
 

@@ -85,6 +85,19 @@ class QuoteBoard:
         )
         return tuple(instruments_of(chain).values())
 
+    def futures(self, underlying: str, venue: str) -> tuple[Instrument, ...]:
+        """Futures and perpetuals of a venue that have a mark or both sides and have not expired."""
+        table = self.snapshots[underlying].futures.filter(pl.col("venue") == venue)
+        found = []
+        for name in table["instrument_name"].unique(maintain_order=True).to_list():
+            row = self.rows[f"{venue}:{name}"]
+            if row.mark is None and (row.bid is None or row.ask is None):
+                continue
+            item = instrument_from_name(venue, name, underlying=underlying)
+            if item.expiry_ns is None or item.expiry_ns > self.ts_ns:
+                found.append(item)
+        return tuple(found)
+
 
 def _rows(table: pl.DataFrame, forward: str | None, funding: str | None) -> dict[str, BoardRow]:
     columns = [

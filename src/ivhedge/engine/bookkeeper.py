@@ -59,13 +59,13 @@ class Bookkeeper:
 
         What the displayed size leaves over is worked off at the following snapshots.
         """
-        wanted = [order for order in self._working if (order.instrument.expiry_ns or 0) > board.ts_ns]
+        wanted = [order for order in self._working if _is_live(order.instrument, board.ts_ns)]
         for underlying in board.snapshots:
             due = self._due(underlying, board.ts_ns)
             if not due and not self._missing():
                 continue  # reading the whole chain is slow, and mostly there is nothing to open
             options = board.options(underlying, self.spec.venue)
-            wanted += self._open_holdings(options)
+            wanted += self._open_holdings([*options, *board.futures(underlying, self.spec.venue)])
             for number, structure in due:
                 wanted += self._keep_on(number, structure, underlying, options, board)
         self._own |= {order.instrument.key: order.instrument for order in wanted}
@@ -80,12 +80,13 @@ class Bookkeeper:
 
     def own(self, now_ns: int) -> frozenset[str]:
         """Keys of the book's own contracts that have not expired."""
-        return frozenset(key for key, item in self._own.items() if (item.expiry_ns or 0) > now_ns)
+        return frozenset(key for key, item in self._own.items() if _is_live(item, now_ns))
 
     def left_over(self) -> tuple[str, ...]:
         """What was asked for and is not on, in words."""
         holdings = [
-            f"holding {item.instrument} was never quoted two-sided on {self.spec.venue} and was not opened"
+            f"holding {item.instrument} was never quoted on {self.spec.venue}, an option on both sides, and "
+            "was not opened"
             for item in self.spec.holdings
             if item.instrument not in self._opened
         ]
@@ -129,8 +130,8 @@ class Bookkeeper:
     def _missing(self) -> bool:
         return any(item.instrument not in self._opened for item in self.spec.holdings)
 
-    def _open_holdings(self, options: Sequence[Instrument]) -> list[BookOrder]:
-        listed = {option.name: option for option in options}
+    def _open_holdings(self, quoted: Sequence[Instrument]) -> list[BookOrder]:
+        listed = {item.name: item for item in quoted}
         return [
             self._open_holding(item, listed[item.instrument])
             for item in self.spec.holdings
@@ -163,6 +164,10 @@ class Bookkeeper:
         self._live[slot] = max(instrument.expiry_ns or 0 for instrument, _ in legs)
         self._waiting.pop(slot, None)
         return [BookOrder(item, contracts, purpose, name) for item, contracts in legs]
+
+
+def _is_live(instrument: Instrument, now_ns: int) -> bool:
+    return instrument.expiry_ns is None or instrument.expiry_ns > now_ns
 
 
 def _fillable(

@@ -77,6 +77,12 @@ class Desk:
         """Index price, USD."""
         return self.snapshot.index
 
+    @property
+    def shortfall(self) -> str:
+        """What a verdict has to add where part of the book is not in the figures; empty otherwise."""
+        count = len(self.warnings)
+        return f"; {count} part{'s' if count > 1 else ''} of the book NOT in these figures" if count else ""
+
     def exposures(self) -> Exposures:
         """Exposures on the surface."""
         return exposures(self.book, {self.underlying: self.surface}, ts_ns=self.ts_ns)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ivhedge.core.errors import ConfigError, EmptyData, IvHedgeError, MissingPrice, SchemaError
+from ivhedge.core.errors import ConfigError, DataError, EmptyData, IvHedgeError, MissingPrice, SchemaError
 from ivhedge.core.types import FloatArray
 from ivhedge.core.units import format_ns
 from ivhedge.engine.desk import Desk
@@ -30,6 +30,9 @@ from ivhedge.surface import fit_surface
 from ivhedge.surface.base import VolSurface
 
 __all__ = ["DeskExplanation", "explain_desk", "read_spot_path"]
+
+_FAR_FROM_INDEX = 0.05
+"""Log distance of hourly opens from the index: recorded ones differ by 0.02 at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,7 @@ def explain_desk(
     EmptyData
         If no later snapshot has a surface, or the book is empty.
     ConfigError, SchemaError, DataError
-        As `read_spot_path`.
+        As `read_spot_path`; and if the bars are far from the indices: another coin's, most likely.
     """
     if not desk.book.positions:
         raise EmptyData("expected a book with positions, found none; there is nothing to explain")
@@ -127,6 +130,8 @@ def explain_desk(
     if path is not None and not path.ts_ns[0] <= desk.ts_ns < moments[-1].snapshot.ts_ns <= path.ts_ns[-1]:
         notes.append("the bars do not cover the whole time: spot runs straight between the snapshots")
         path = None
+    if path is not None and bars is not None:
+        _check_path(path, moments, bars)
     found, sources = [], set()
     for before, after in itertools.pairwise(moments):
         settlement, source = _settlements(legs, before, after, known)
@@ -144,6 +149,17 @@ def explain_desk(
         indices=(desk.index, moments[len(found)].snapshot.index),
         notes=tuple(notes),
     )
+
+
+def _check_path(path: SpotPath, moments: Sequence[_Moment], bars: Path) -> None:
+    """Refuse bars that are not those of the coin."""
+    for moment in moments:
+        seen, index = float(path.at(np.array([moment.snapshot.ts_ns]))[0]), moment.snapshot.index
+        if abs(np.log(seen / index)) > _FAR_FROM_INDEX:
+            raise DataError(
+                f"{bars}: expected hourly bars of {moment.snapshot.underlying}, found {seen:g} at "
+                f"{format_ns(moment.snapshot.ts_ns)} against an index of {index:g}; pass that coin's bars"
+            )
 
 
 def _marks(legs: HeldLegs, moment: _Moment, settlement: FloatArray | float = np.nan) -> LegMarks:

@@ -16,10 +16,13 @@ from pathlib import Path
 
 import polars as pl
 
-from ivhedge.core.errors import ConfigError, MissingPrice, SchemaError
+from ivhedge.core.errors import ConfigError, DataError, MissingPrice, SchemaError
 from ivhedge.core.units import NS_PER_HOUR, format_ns
 
 __all__ = ["SettlementPrices"]
+
+_FAR = 1.25
+"""Beyond the snapshots around an expiry by this factor a price is not the coin's; they may be hours apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class SettlementPrices:
         ------
         MissingPrice
             If the snapshots do not enclose the expiry and no price is known, or the known one is no price.
+        DataError
+            If a known price is far from the indices around the expiry: another coin's, most likely.
         """
         known = self.known.get((underlying, expiry_ns))
         if known is not None:
@@ -88,6 +93,7 @@ class SettlementPrices:
                     f"settlement price of {underlying} at {format_ns(expiry_ns)}: expected a positive price, "
                     f"found {known} in {self.source}; mend that row or leave it out"
                 )
+            self._check(underlying, expiry_ns, known, before, after)
             return known, self.source
         (start, low), (end, high) = before, after
         if not start <= expiry_ns <= end or low <= 0 or high <= 0:
@@ -97,3 +103,20 @@ class SettlementPrices:
             )
         share = (expiry_ns - start) / (end - start) if end > start else 0.0
         return math.exp((1 - share) * math.log(low) + share * math.log(high)), "index between snapshots"
+
+    def _check(
+        self,
+        underlying: str,
+        expiry_ns: int,
+        known: float,
+        before: tuple[int, float],
+        after: tuple[int, float],
+    ) -> None:
+        """Refuse a price that the coin did not have: a wrong file must not settle options."""
+        around = [price for _, price in (before, after) if price > 0.0]
+        if around and not min(around) / _FAR <= known <= max(around) * _FAR:
+            raise DataError(
+                f"settlement price of {underlying} at {format_ns(expiry_ns)}: expected a price near the "
+                f"index of {around[0]:g} to {around[-1]:g} around it, found {known:g} in {self.source}; pass "
+                "the prices of that coin"
+            )

@@ -50,8 +50,9 @@ def explain_view(desk: Desk, seen: DeskExplanation) -> BookView:
         verdict=(
             f"profit {' and '.join(parts)} in {(seen.end_ns - seen.start_ns) / _HOURS:.1f} h, index "
             f"{fmt.percent(high / low - 1.0, 2, signed=True)}; residual {fmt.percent(worst, 2)} of gross"
+            f"{desk.shortfall}"
         ),
-        good=worst <= _GOOD_RESIDUAL and not doubtful,
+        good=worst <= _GOOD_RESIDUAL and not doubtful and not desk.warnings,
         facts=(
             ("from", f"{format_ns(seen.start_ns)} UTC, index {fmt.price(low)}"),
             ("to", f"{format_ns(seen.end_ns)} UTC, index {fmt.price(high)}"),

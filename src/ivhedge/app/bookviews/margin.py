@@ -38,8 +38,8 @@ def margin_view(desk: Desk, seen: DeskMargin) -> BookView:
     return BookView(
         title=f"{desk.book.name} · margin, {now.profile}",
         ts_ns=desk.ts_ns,
-        verdict=verdict if safe else f"BELOW MAINTENANCE: {verdict}",
-        good=safe and now.initial_excess >= 0.0,
+        verdict=(verdict if safe else f"BELOW MAINTENANCE: {verdict}") + desk.shortfall,
+        good=safe and now.initial_excess >= 0.0 and not desk.warnings,
         facts=(
             ("rules", f"{now.profile}, status {now.status.value}: {now.status.describe()}"),
             ("equity by the venue's count", f"{money(now.equity)} {now.currency}"),
@@ -100,7 +100,7 @@ def _after(seen: DeskMargin) -> TableView:
     ]
     return TableView(
         title="margin after stresses",
-        note=f"{seen.now.currency}; spot and a common relative move of the vols",
+        note=f"{seen.now.currency}; spot and each tenor's own vol shift",
         headings=("stress", "equity", "initial", "maintenance", "excess"),
         rows=tuple(rows),
     )

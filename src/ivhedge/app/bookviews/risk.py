@@ -39,8 +39,8 @@ def risk_view(desk: Desk, seen: Exposures, matrix: SpotVolMatrix) -> BookView:
     return BookView(
         title=f"{desk.book.name} · exposures, {coin}",
         ts_ns=desk.ts_ns,
-        verdict=verdict + (f"; {len(unpriced)} legs unpriced" if unpriced else ""),
-        good=not unpriced,
+        verdict=verdict + (f"; {len(unpriced)} legs unpriced" if unpriced else "") + desk.shortfall,
+        good=not unpriced and not desk.warnings,
         facts=(
             ("index", f"{fmt.price(desk.index)} USD"),
             ("legs", fmt.count(len(seen.priced.instruments))),

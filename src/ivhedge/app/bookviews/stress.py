@@ -22,8 +22,11 @@ def stress_view(desk: Desk, report: StressReport) -> BookView:
     return BookView(
         title=f"{desk.book.name} · stress, {desk.underlying}",
         ts_ns=desk.ts_ns,
-        verdict=f"worst: {worst.stress.title}: {fmt.number(worst.pnl_usd, signed=True)} USD{share}; {left}",
-        good=after is not None and after > 0.0 and not worst.unpriced,
+        verdict=(
+            f"worst: {worst.stress.title}: {fmt.number(worst.pnl_usd, signed=True)} USD{share}; {left}"
+            f"{desk.shortfall}"
+        ),
+        good=after is not None and after > 0.0 and not worst.unpriced and not desk.warnings,
         facts=(
             ("equity before", "not known" if before is None else f"{fmt.number(before)} USD"),
             ("stresses", fmt.count(len(report.results))),
