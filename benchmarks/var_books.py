@@ -105,7 +105,7 @@ def pick(chain: pl.DataFrame, ts: int) -> dict[str, Any]:
     ]
     good = np.isin(expiry, full)
     rows = rows.filter(pl.Series(good))
-    expiry, tau, call, f = expiry[good], tau[good], call[good], f[good]
+    expiry, tau, call = expiry[good], tau[good], call[good]
     greeks = {name: values[good] for name, values in greeks.items()}
     return {
         "name": rows["instrument_name"].to_list(),
@@ -114,7 +114,6 @@ def pick(chain: pl.DataFrame, ts: int) -> dict[str, Any]:
         "call": call,
         "delta": greeks["delta"],
         "vega": greeks["vega"],
-        "usd": rows["mark"].to_numpy() * f,
         "coin": rows["mark"].to_numpy(),
     }
 
@@ -220,8 +219,8 @@ def build_day(rec: Recording, ts: int, after: int) -> Day | None:
     found = {c: pick(rec.chains[c][ts], ts) for c in COINS}
     later = {
         c: {
-            n: (m, m * f)
-            for n, m, f in rec.chains[c][after].select("instrument_name", "mark", "forward").iter_rows()
+            n: m
+            for n, m in rec.chains[c][after].select("instrument_name", "mark").iter_rows()
             if m is not None
         }
         for c in COINS
@@ -241,8 +240,8 @@ def build_day(rec: Recording, ts: int, after: int) -> Day | None:
         if name not in later[coin]:
             return None
         positions.append(instrument_from_name("deribit", name))
-        usd.append(later[coin][name][1] - found[coin]["usd"][row])
-        in_coin.append(later[coin][name][0] - found[coin]["coin"][row])
+        usd.append(later[coin][name] * s1[coin] - found[coin]["coin"][row] * s0[coin])
+        in_coin.append(later[coin][name] - found[coin]["coin"][row])
     sizes = np.array([[book.get(leg, 0.0) for book in books.values()] for leg in legs])
     return Day(
         ts,

@@ -32,13 +32,17 @@ def test_option_exposures_against_revaluation(coin, is_call):
     vol = float(SURFACE.implied_vol(np.log(85_000 / forward), tau))
 
     def usd(f=forward, v=vol, t=tau):
-        return -2.5 * float(black76_price(f, 85_000.0, t, v, is_call))
+        # The index moves in proportion to the forward and turns coins into dollars.
+        value = -2.5 * float(black76_price(f, 85_000.0, t, v, is_call))
+        return value / f * 80_000.0 * (f / forward) if coin else value
 
     h = forward * 1e-4
-    delta = (usd(forward + h) - usd(forward - h)) / (2 * h)
-    delta_coin = forward * (usd(forward + h) / (forward + h) - usd(forward - h) / (forward - h)) / (2 * h)
+    to_spot = 80_000.0 / forward
+    delta = (usd(forward + h) - usd(forward - h)) / (2 * h) / to_spot
+    coins = [usd(f) / (f * to_spot) for f in (forward + h, forward - h)]
+    delta_coin = forward * (coins[0] - coins[1]) / (2 * h)
     assert row["value_usd"] == pytest.approx(usd(), rel=1e-12)
-    assert row["value_coin"] == pytest.approx(usd() / forward, rel=1e-12)
+    assert row["value_coin"] == pytest.approx(usd() / 80_000.0, rel=1e-12)
     assert row["delta_usd"] == pytest.approx(delta, rel=1e-6)
     assert row["delta_coin"] == pytest.approx(delta_coin, rel=1e-6)
     # Finite differences in vol (1e-5) and in time (one hour): truncation below 1e-4.
@@ -47,11 +51,11 @@ def test_option_exposures_against_revaluation(coin, is_call):
     )
     hour = 1 / 8760
     assert row["theta_usd_per_day"] == pytest.approx((usd(t=tau - hour) - usd(t=tau + hour)) * 12, rel=1e-4)
-    assert row["vega_coin_per_vol_point"] == pytest.approx(row["vega_usd_per_vol_point"] / forward, rel=1e-12)
-    assert row["theta_coin_per_day"] == pytest.approx(row["theta_usd_per_day"] / forward, rel=1e-12)
+    assert row["vega_coin_per_vol_point"] == pytest.approx(row["vega_usd_per_vol_point"] / 80_000, rel=1e-12)
+    assert row["theta_coin_per_day"] == pytest.approx(row["theta_usd_per_day"] / 80_000, rel=1e-12)
     v = 1e-3
     cross = [usd(forward + a * h, vol + b * v) * a * b for a in (1, -1) for b in (1, -1)]
-    assert row["vanna"] == pytest.approx(sum(cross) / (4 * h * v), rel=1e-4)
+    assert row["vanna"] == pytest.approx(sum(cross) / (4 * h * v) / to_spot, rel=1e-4)
     bend = usd(v=vol + v) - 2 * usd() + usd(v=vol - v)
     assert row["volga"] == pytest.approx(bend / v**2, rel=1e-4)
 
@@ -95,7 +99,9 @@ def test_linear_future():
 def test_statuses_keep_numbers_null_and_are_counted():
     eth = option(30, "3000", underlying="ETH")
     dead = option(-1, "80000")
-    result = exposures(book_of((eth, "1"), (dead, "1"), (option(), "1")), {"BTC": SURFACE}, ts_ns=NOW)
+    result = exposures(
+        book_of((eth, "1"), (dead, "1"), (option(), "1")), {"BTC": SURFACE}, ts_ns=NOW, strict=False
+    )
     assert result.legs["status"].to_list() == ["no_surface", "expired", "ok"]
     assert result.legs["delta_usd"].null_count() == 2
     by = result.by("underlying")
@@ -106,6 +112,8 @@ def test_statuses_keep_numbers_null_and_are_counted():
     row = by.row(0, named=True)
     assert result.total("BTC") == {name: row[name] for name in (*EXPOSURE_NAMES, "unpriced")}
     assert set(EXPOSURE_NAMES) < set(result.legs.columns)
+    with pytest.raises(ConfigError, match=r"BTC.*ETH.*SOL"):
+        result.total("SOL")
 
 
 def test_a_surface_without_an_answer_gives_a_status():
@@ -118,24 +126,25 @@ def test_a_surface_without_an_answer_gives_a_status():
             return np.full(np.shape(tau), np.nan)
 
     book = book_of((option(), "1"))
-    assert exposures(book, {"BTC": Holes()}, ts_ns=NOW).legs["status"].to_list() == ["no_vol"]
-    assert exposures(book, {"BTC": NoForward()}, ts_ns=NOW).legs["status"].to_list() == ["no_forward"]
+    for surface, status in ((Holes(), "no_vol"), (NoForward(), "no_forward")):
+        found = exposures(book, {"BTC": surface}, ts_ns=NOW, strict=False)
+        assert found.legs["status"].to_list() == [status]
     with pytest.raises(DataError, match="refit"):
-        exposures(book, {"BTC": Holes()}, ts_ns=NOW, strict=True)
+        exposures(book, {"BTC": Holes()}, ts_ns=NOW)
 
 
 def test_strict_raises_for_an_unknown_surface_and_names_the_leg():
     with pytest.raises(UnknownInstrument, match="deribit:ETH-30D"):
-        exposures(book_of((option(underlying="ETH"), "1")), {"BTC": SURFACE}, ts_ns=NOW, strict=True)
+        exposures(book_of((option(underlying="ETH"), "1")), {"BTC": SURFACE}, ts_ns=NOW)
 
 
 def test_strict_lets_expired_legs_wait_for_settlement():
-    result = exposures(book_of((option(-1), "1")), {"BTC": SURFACE}, ts_ns=NOW, strict=True)
+    result = exposures(book_of((option(-1), "1")), {"BTC": SURFACE}, ts_ns=NOW)
     assert result.legs["status"].to_list() == ["expired"]
 
 
 def test_empty_book():
-    result = exposures(Book("empty"), {}, ts_ns=NOW, strict=True)
+    result = exposures(Book("empty"), {}, ts_ns=NOW)
     assert result.legs.height == 0
     assert result.total("BTC")["delta_usd"] == 0.0
     assert result.by("venue").height == 0

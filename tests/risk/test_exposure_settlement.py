@@ -9,6 +9,7 @@ from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.units import NS_PER_SECOND, NS_PER_YEAR
 from ivhedge.ledger.book import Book
 from ivhedge.ledger.position import Position
+from ivhedge.pricing import black76_greeks
 from ivhedge.risk.exposure import GREEK_EXPOSURE_NAMES, exposures
 from ivhedge.risk.marks import SettlementWindow
 from ivhedge.surface.averaging import averaged_price, averaged_terms
@@ -86,11 +87,8 @@ def test_gamma_fades_and_the_payoff_stands():
     gammas = np.array([r["gamma_1pct_usd"] for r in rows])
     assert (np.diff(gammas) < 0.0).all()
     assert gammas[-1] < 0.06 * gammas[0]
-    plain = exposures(
-        Book("x", (Position(option(1), Decimal(3)),)),
-        {"BTC": StubSurface(level=LEVEL, ts_ns=option(1).expiry_ns - MINUTE)},
-        ts_ns=option(1).expiry_ns - MINUTE,
-    ).legs["gamma_1pct_usd"][0]
+    minute = 1.0 / (365 * 1440)
+    plain = 3 * 0.01 * SPOT * float(black76_greeks(SPOT, 80_000.0, minute, LEVEL, True)["gamma"])
     assert row(1)["gamma_1pct_usd"] < 0.2 * plain
     # In the money the coins are as good as paid: none of them is left to hedge in coin.
     last = row(0.05, "70000", mean=SPOT)
@@ -114,11 +112,15 @@ def test_a_strike_that_the_average_has_passed_is_a_forward():
 
 
 def test_an_unknown_mean_is_a_status_and_not_a_guess():
-    found = measure(10, mean=None)
+    found = measure(10, mean=None, strict=False)
     assert found.legs["status"].to_list() == ["no_average", "ok"]
     assert found.total("BTC")["unpriced"] == 1.0
     with pytest.raises(DataError, match="no_average"):
-        measure(10, mean=None, strict=True)
+        measure(10, mean=None)
+    leg, surfaces = option(1), {"BTC": StubSurface(ts_ns=option(1).expiry_ns - 10 * MINUTE)}
+    book = Book("x", (Position(leg, Decimal(1)),))
+    with pytest.raises(DataError, match="no_average"):
+        exposures(book, surfaces, ts_ns=surfaces["BTC"].ts_ns)
     assert measure(31, mean=None).legs["status"].to_list() == ["ok", "ok"]
 
 

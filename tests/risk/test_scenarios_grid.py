@@ -66,7 +66,7 @@ def test_every_cell_is_the_price_of_its_state(roll, dynamics):
     spots, skews, days = [-0.2, 0.1], [0.0, -8.0], [0.0, 1.5, 5.0]
     book = book_of(*((p.instrument, str(p.quantity)) for p in BOOK.positions if p.instrument.is_option))
     grid = pnl(book, spot_shocks=spots, skew_shocks=skews, days=days, smile_dynamics=dynamics, time_roll=roll)
-    expected = np.zeros((2, 2, 3))
+    expected = np.zeros((2, 2, 2, 3))
     for position in book.positions:
         leg, size, tau = position.instrument, float(position.quantity), position.instrument.tau(NOW)
         forward, strike = float(SURFACE.forward(tau)), float(leg.strike)
@@ -80,11 +80,17 @@ def test_every_cell_is_the_price_of_its_state(roll, dynamics):
                     vol = SURFACE.implied_vol(at, tau if roll is TimeRoll.EXPIRY else left)
                     vol = vol + 0.01 * skew * skew_shape(shocked, strike, left, vol)
                     after = black76_price(shocked, strike, left, vol, leg.is_call)
-                    expected[i, j, n] += size * (float(after) - float(before))
-    np.testing.assert_allclose(grid.pnl_usd[:, 0], expected, rtol=1e-9, atol=1e-7)
+                    later, now = size * float(after), size * float(before)
+                    if leg.is_inverse:  # coins, at the index
+                        later, now = later / shocked * 80_000.0 * (1 + spot), now / forward * 80_000.0
+                    expected[0, i, j, n] += later - now
+                    expected[1, i, j, n] += later / (80_000.0 * (1 + spot)) - now / 80_000.0
+    np.testing.assert_allclose(grid.pnl_usd[:, 0], expected[0], rtol=1e-9, atol=1e-7)
+    np.testing.assert_allclose(grid.pnl_coin[:, 0], expected[1], rtol=1e-9, atol=1e-11)
 
 
 @given(st.floats(0.2, 1.5), st.floats(0.01, 1.0), st.floats(-20.0, 20.0))
+@settings(deadline=None)
 def test_the_skew_shock_moves_the_risk_reversal_by_its_points(vol, tau, points):
     d1 = ndtri(np.array([0.25, 0.75]))
     deviation = vol * np.sqrt(tau)
@@ -102,7 +108,7 @@ def test_a_leg_that_expires_before_the_horizon_settles_at_the_shocked_spot():
     grid = pnl(book_of((leg, "-1")), spot_shocks=[-0.25, 0.1], vol_shocks=[0.0, 2.0], days=[2.0, 10.0])
     forward = float(SURFACE.forward(2 / 365))
     before = exposures(book_of((leg, "-1")), {"BTC": SURFACE}, ts_ns=NOW).total("BTC")["value_usd"]
-    payoff = [-max(80_000.0 - forward * 0.75, 0.0), 0.0]
+    payoff = [-max(80_000.0 - forward * 0.75, 0.0) * 80_000.0 / forward, 0.0]
     for cell in np.moveaxis(grid.pnl_usd[:, :, 0, :], 0, -1).reshape(-1, 2):
         np.testing.assert_allclose(cell, np.array(payoff) - before, rtol=1e-12)
 
@@ -122,10 +128,10 @@ def test_missing_vols_leave_or_take_a_conservative_mark():
     shocks = {"spot_shocks": [-0.2, 0.0], "smile_dynamics": "sticky_moneyness"}
     for quantity in ("2", "-2"):
         book, surface = book_of((option(30, "80000"), quantity)), WithoutWing()
-        assert pnl(book, surface, **shocks).skipped == ((option(30, "80000").key, "no_vol"),)
+        assert pnl(book, surface, strict=False, **shocks).skipped == ((option(30, "80000").key, "no_vol"),)
         with pytest.raises(DataError, match="no_vol"):
-            pnl(book, surface, strict=True, **shocks)
-        marked = pnl(book, surface, conservative=ConservativeMarks(), strict=True, **shocks)
+            pnl(book, surface, **shocks)
+        marked = pnl(book, surface, conservative=ConservativeMarks(), **shocks)
         truth = pnl(book, StubSurface(), **shocks)
         assert marked.skipped == ()
         assert marked.conservative == (option(30, "80000").key,)

@@ -84,8 +84,8 @@ class Desk:
         return f"; {count} part{'s' if count > 1 else ''} of the book NOT in these figures" if count else ""
 
     def exposures(self) -> Exposures:
-        """Exposures on the surface."""
-        return exposures(self.book, {self.underlying: self.surface}, ts_ns=self.ts_ns)
+        """Exposures on the surface; legs without a price have a status and are in no sum."""
+        return exposures(self.book, {self.underlying: self.surface}, ts_ns=self.ts_ns, strict=False)
 
     def spot_vol(self) -> SpotVolMatrix:
         """Profit over the usual spot and vol shocks, full revaluation, vol shocks in vol points."""
@@ -97,6 +97,7 @@ class Desk:
             vol_shock=VolShock.POINTS,
             underlying=self.underlying,
             ts_ns=self.ts_ns,
+            strict=False,
         )
 
     def plan(self, policy: PolicySpec, config: ReplayConfig) -> HedgePlan:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.types import FloatArray
-from ivhedge.core.units import DAYS_PER_YEAR, NS_PER_SECOND, VOL_POINT
+from ivhedge.core.units import NS_PER_SECOND
 from ivhedge.engine.desk import Desk
 from ivhedge.risk.legs import price_legs
 from ivhedge.risk.margin import (
@@ -168,8 +168,4 @@ def _stresses(
 
 
 def _vol_after(shift: VolShift, tau: FloatArray, vol: FloatArray) -> FloatArray:
-    days = np.maximum(tau * DAYS_PER_YEAR, shift.min_days)
-    scale = (30.0 / days) ** shift.power
-    moved = vol + (shift.points_30d or 0.0) * VOL_POINT * scale
-    moved = moved * (1.0 + (shift.relative_30d or 0.0) * scale)
-    return np.asarray(np.maximum(moved, _LOWEST_VOL))
+    return np.asarray(np.maximum(shift.applied(vol, tau), _LOWEST_VOL))

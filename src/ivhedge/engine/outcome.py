@@ -142,6 +142,7 @@ def _spot_vol(accounts: Mapping[str, Account], board: QuoteBoard) -> pl.DataFram
                 vol_shock=VolShock.POINTS,
                 underlying=underlying,
                 ts_ns=board.ts_ns,
+                strict=False,
             )
             spot, vol = np.meshgrid(SPOT_SHOCKS, VOL_SHOCKS, indexing="ij")
             tables.append(

@@ -287,7 +287,7 @@ class _Run:
 
     def _record(self, account: Account, board: QuoteBoard) -> None:
         equity = account.close_step(board)
-        seen = exposures(account.book(), board.surfaces, ts_ns=board.ts_ns)
+        seen = exposures(account.book(), board.surfaces, ts_ns=board.ts_ns, strict=False)
         account.record(board, equity, seen)
 
     def _foreign_currencies(self) -> frozenset[str]:

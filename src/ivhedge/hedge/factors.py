@@ -216,7 +216,7 @@ def _ratio_adjustment(legs: Legs, surfaces: Mapping[str, VolSurface], ratio: Hed
     for name in sorted(set(names[options].tolist())):
         at = np.flatnonzero(options & (names == name))
         seen = ratio_legs(surfaces[name], legs.strike[at], legs.tau[at], legs.is_call[at])
-        added[at] = legs.size[at] * ratio.delta(seen).adjustment
+        added[at] = legs.size[at] * legs.coin_scale[at] * ratio.delta(seen).adjustment
     return added
 
 

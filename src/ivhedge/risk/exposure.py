@@ -1,7 +1,9 @@
 """Exposures of a book on the fitted surface, per leg, in USD and in coin.
 
-A delta is to the forward of the leg's own expiry, in coin units. In USD it is dV/dF; in coin it is the
-premium-adjusted ``F · dc/dF`` of ``c = V / F``, which is what an account kept in coin has to hedge.
+A coin-settled leg is worth ``c = V / F`` coins, hence ``c · S`` USD at the index S; one settled in dollars
+is worth V USD, hence ``V / S`` coins. Forwards move in proportion to the index. A delta is to the index, in
+coin units: in USD ``dV/dF`` of a coin-settled leg and ``dV/dF · F/S`` of one settled in dollars; in coin the
+premium-adjusted ``S · d(coins)/dS``, which is what an account kept in coin has to hedge.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +18,7 @@ from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
 from ivhedge.pricing import COIN_GREEK_NAMES, GREEK_NAMES, black76_greeks, coin_greeks
 from ivhedge.risk.buckets import BUCKET_COLUMNS, DELTA_NODES, TENOR_NODES, VegaGrid, bucket_labels, vega_grid
-from ivhedge.risk.legs import Legs, LegStatus, check_legs, price_legs, vol_slopes
+from ivhedge.risk.legs import MAX_AGE_NS, Legs, LegStatus, check_legs, price_legs, vol_slopes
 from ivhedge.risk.marks import ConservativeMarks, SettlementWindow, conservative_legs, settling_greeks
 from ivhedge.surface.base import VolSurface
 from ivhedge.surface.dynamics import SmileRule
@@ -93,14 +95,20 @@ _RECIPES: dict[str, tuple[str, _Per]] = {
     "volga": ("volga", _plain),
     "value_usd": ("price", _plain),
     "value_coin": ("price_coin", _plain),
-    "forward_usd_per_bp": ("delta", lambda v, legs, rows: _BP * legs.forward[rows] * legs.tau[rows] * v),
-    "forward_coin_per_bp": ("delta_coin", lambda v, legs, rows: _BP * legs.tau[rows] * v),
     "rho_coin": ("price_coin", lambda v, legs, rows: -legs.tau[rows] * v),
 }
 _RAW = tuple(name for name in GREEK_NAMES if name not in ("price", "delta"))
 _COIN_NAME = {"price": "price_coin", "delta": "c_F", "gamma": "c_FF", "speed": "c_FFF"}
 _RECIPES |= {f"{name}_usd": (name, _plain) for name in _RAW}
 _RECIPES |= {f"{name}_coin": (_COIN_NAME.get(name, f"{name}_coin"), _plain) for name in _RAW if name != "rho"}
+_PER_FORWARD = ("gamma", "vanna", "charm", "speed", "zomma", "color", "dvanna_dvol", "dvanna_dt")
+_AT_INDEX: Final = frozenset(f"{name}_usd" for name in _RAW if name not in _PER_FORWARD) | {
+    "vega_usd_per_vol_point",
+    "theta_usd_per_day",
+    "volga",
+    "value_usd",
+}
+"""USD of a value, not per move of the forward: a coin-settled leg's are the coins' at the index."""
 GREEK_EXPOSURE_NAMES: Final = tuple(f"{name}_{unit}" for name in _RAW for unit in ("usd", "coin"))
 """Every other Greek of the pricing room, a plain derivative per unit of vol and per calendar year."""
 _SMILE_USD = ("delta", "gamma", "vega", "vanna", "volga")
@@ -172,10 +180,18 @@ class Exposures:
         return table.group_by(columns).agg(*sums, pl.len().alias("n_legs"), unpriced).sort(columns)
 
     def total(self, underlying: str) -> dict[str, float]:
-        """Sums over one underlying's legs; zeros when it has none.
+        """Sums over one underlying's legs.
 
         The key `unpriced` counts the legs that have no price.
+
+        Raises
+        ------
+        ConfigError
+            If there is neither a leg nor a surface of the underlying.
         """
+        known = sorted({*self.priced.underlyings, *self.indices})
+        if known and underlying not in known:
+            raise ConfigError(f"expected an underlying of {known}, found {underlying!r}")
         mine = np.array([name == underlying for name in self.priced.underlyings], dtype=np.bool_)
         rows = mine & self.priced.priced
         sums = {name: float(values[rows].sum()) for name, values in self.values.items()}
@@ -230,10 +246,10 @@ def exposures(
     surfaces: Mapping[str, VolSurface],
     *,
     ts_ns: int,
-    strict: bool = False,
+    strict: bool = True,
     dynamics: SmileRule | None = None,
     extra: Sequence[str] = (),
-    max_age_ns: int | None = None,
+    max_age_ns: int | None = MAX_AGE_NS,
     conservative: ConservativeMarks | None = None,
     settlement: SettlementWindow | None = None,
 ) -> Exposures:
@@ -246,18 +262,19 @@ def exposures(
     ts_ns : int
         Time of the valuation, nanoseconds since the epoch, UTC.
     strict : bool
-        Raise instead of giving a leg that cannot be priced a status. Reports leave it off, hedging
-        switches it on. Expired legs never raise: they wait for their settlement.
+        Raise for a leg that cannot be priced; off, it gets a status and is in no sum. Expired legs never
+        raise: they wait for their settlement.
     dynamics : SmileRule, optional
         Adds `SMILE_NAMES`, total delta and gamma along this rule, beside those at a fixed vol.
     extra : sequence of str
         Further exposures, of `GREEK_EXPOSURE_NAMES` and `CARRY_NAMES`.
-    max_age_ns : int, optional
-        Legs on a surface further away in time have the status `stale_surface`.
+    max_age_ns : int or None
+        Legs on a surface further away in time have the status `stale_surface`; None for any.
     conservative : ConservativeMarks, optional
         Mark legs without a price against their holder instead of leaving them out; their status says so.
     settlement : SettlementWindow, optional
-        Price options close to expiry on the average that they settle on.
+        Price options close to expiry on the average that they settle on. Without it an option whose average
+        runs (the last half hour) has no price, `no_average`: as a plain option its risk would be wrong.
 
     Returns
     -------
@@ -279,8 +296,7 @@ def exposures(
         raise ConfigError(f"expected extra of GREEK_EXPOSURE_NAMES and CARRY_NAMES, found {unknown}")
     positions = [(p.instrument, p.quantity) for p in book.positions]
     legs = price_legs(positions, surfaces, ts_ns, max_age_ns=max_age_ns)
-    if settlement is not None:
-        legs = settlement.refuse_unknown(legs, ts_ns)
+    legs = (settlement or SettlementWindow()).refuse_unknown(legs, ts_ns)
     if conservative is not None:
         legs = conservative_legs(legs, surfaces, conservative)
     if strict:
@@ -320,21 +336,38 @@ def leg_exposures(
     rows = np.flatnonzero(priced & legs.is_option)
     if rows.size:
         needed = {_RECIPES[name][0] for name in names if name in _RECIPES}
+        if any(name.startswith("forward_") for name in names):
+            needed |= {"delta", "c_F"}
         greeks = _greeks(legs, rows, needed, settlement, ts_ns)
         for name in names:
             if name in _RECIPES:
                 source, unit = _RECIPES[name]
-                columns[name][rows] = legs.size[rows] * unit(greeks[source], legs, rows)
+                columns[name][rows] = _scale(name, legs, rows) * unit(greeks[source], legs, rows)
+            elif name.startswith("forward_"):
+                columns[name][rows] = legs.size[rows] * _carry(greeks, legs, rows, name)
             else:
                 columns[name][rows] = 0.0
     return columns
 
 
+def _scale(name: str, legs: Legs, rows: IntArray) -> FloatArray:
+    """Size of each leg, times what turns its Greek by the forward into USD or coin at the index."""
+    return np.asarray(legs.size[rows] * (legs.usd_scale if name in _AT_INDEX else legs.coin_scale)[rows])
+
+
+def _carry(greeks: Mapping[str, FloatArray], legs: Legs, rows: IntArray, name: str) -> FloatArray:
+    """What a basis point of carry is worth per unit: the forward moves and the index stands still."""
+    F, S = legs.forward[rows], legs.index[rows]
+    usd = _BP * F * legs.tau[rows] * np.where(legs.is_inverse[rows], S * greeks["c_F"], greeks["delta"])
+    return np.asarray(usd if "_usd_" in name else usd / S)
+
+
 def _fill_futures(columns: dict[str, FloatArray], legs: Legs, rows: IntArray) -> None:
     # Marked to market at every step, hence worth 0 now: an inverse contract pays q·M·(1/F − 1/F') coin
     # for a move F -> F', that is q·M·(F'/F − 1) USD; a linear one pays q·m·(F' − F) USD.
-    forward = legs.forward[rows]
-    delta = np.where(legs.is_inverse[rows], legs.size[rows] / forward, legs.size[rows])
+    forward, index = legs.forward[rows], legs.index[rows]
+    # Per move of the index: a linear contract on a forward above it moves by more.
+    delta = np.where(legs.is_inverse[rows], legs.size[rows] / forward, legs.size[rows] * forward / index)
     dated = np.nan_to_num(legs.tau[rows], nan=0.0)
     perpetual = np.isnan(legs.tau[rows])
     values = {
@@ -343,7 +376,8 @@ def _fill_futures(columns: dict[str, FloatArray], legs: Legs, rows: IntArray) ->
         "gamma_1pct_coin": -0.01 * delta,
         "gamma_coin": -2.0 * delta / forward**2,
         "speed_coin": 6.0 * delta / forward**3,
-        "forward_usd_per_bp": _BP * dated * forward * delta,
+        # A basis point of carry moves the forward while the index stands still.
+        "forward_usd_per_bp": _BP * dated * index * delta,
         "forward_coin_per_bp": _BP * dated * delta,
         # The long side pays a positive rate.
         "funding_usd_per_bp": np.where(perpetual, -_BP * forward * delta, 0.0),
@@ -411,15 +445,15 @@ def _smile_exposures(
         return columns
     greeks = _greeks(legs, rows, {*_SMILE_USD, *_SMILE_COIN}, settlement, ts_ns)
     first, second = vol_slopes(legs, rows, surfaces, rule)
-    F, size = legs.forward[rows], legs.size[rows]
+    F, held = legs.forward[rows], legs.size[rows] * legs.coin_scale[rows]
     for unit, names in (("usd", _SMILE_USD), ("coin", _SMILE_COIN)):
         value_F, value_FF, vega, vanna, volga = (greeks[name] for name in names)
         slope = value_F + vega * first
         bend = value_FF + 2.0 * vanna * first + volga * first**2 + vega * second
         delta = slope if unit == "usd" else F * slope
         gamma = 0.01 * F * bend if unit == "usd" else 0.01 * (delta + F * F * bend)
-        columns[f"delta_smile_{unit}"][rows] = size * delta
-        columns[f"gamma_smile_1pct_{unit}"][rows] = size * gamma
+        columns[f"delta_smile_{unit}"][rows] = held * delta
+        columns[f"gamma_smile_1pct_{unit}"][rows] = held * gamma
     return columns
 
 

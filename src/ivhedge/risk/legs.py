@@ -8,18 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 
 from ivhedge.core.errors import ConfigError, DataError, StaleQuote, UnknownInstrument
 from ivhedge.core.instruments import Instrument
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
-from ivhedge.core.units import NS_PER_YEAR, format_ns
+from ivhedge.core.units import NS_PER_HOUR, NS_PER_YEAR, format_ns
 from ivhedge.surface.base import VolSurface
 from ivhedge.surface.density import smile_derivatives
 from ivhedge.surface.dynamics import SmileRule
 
-__all__ = ["LegStatus", "Legs", "check_legs", "price_legs", "vol_slopes"]
+__all__ = ["MAX_AGE_NS", "LegStatus", "Legs", "check_legs", "price_legs", "vol_slopes"]
+
+
+MAX_AGE_NS: Final = NS_PER_HOUR
+"""How far from the time of the valuation a surface may be, unless told otherwise."""
 
 
 class LegStatus(StrEnum):
@@ -70,6 +75,8 @@ class Legs:
     is_option, is_inverse, is_call : BoolArray, shape (n,)
     strike, tau, forward, vol : FloatArray, shape (n,)
         NaN where it does not apply or where `status` is not ok.
+    index : FloatArray, shape (n,)
+        What a coin of the underlying is worth now, USD: the surface's forward at tau = 0.
     entry_vol, exit_vol : FloatArray, shape (n,)
         Where a conservative mark stands in: vol of what may be lost and vol of what is left, see
         `ivhedge.risk.marks.conservative_legs`; NaN elsewhere.
@@ -87,6 +94,7 @@ class Legs:
     strike: FloatArray
     tau: FloatArray
     forward: FloatArray
+    index: FloatArray
     vol: FloatArray
     status: tuple[LegStatus, ...]
     expiry_ns: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -104,6 +112,19 @@ class Legs:
     def closing_vol(self) -> FloatArray:
         """Vol of the value that a profit ends at, before any shock of it."""
         return np.where(np.isnan(self.exit_vol), self.vol, self.exit_vol) if self.exit_vol.size else self.vol
+
+    @property
+    def usd_scale(self) -> FloatArray:
+        """USD of a value per USD at the leg's own forward, shape (n,).
+
+        A coin-settled contract is worth ``V / F`` coins, which the index turns into USD: ``S / F``. Else 1.
+        """
+        return np.where(self.is_inverse, self.index / self.forward, 1.0)
+
+    @property
+    def coin_scale(self) -> FloatArray:
+        """Coins of a value per coin ``V / F``, shape (n,): ``F / S`` of what settles in dollars, else 1."""
+        return np.where(self.is_inverse, 1.0, self.forward / self.index)
 
     @property
     def priced(self) -> BoolArray:
@@ -127,7 +148,7 @@ def price_legs(
     surfaces: Mapping[str, VolSurface],
     ts_ns: int,
     *,
-    max_age_ns: int | None = None,
+    max_age_ns: int | None = MAX_AGE_NS,
 ) -> Legs:
     """Look up every leg's forward and vol on its underlying's surface.
 
@@ -137,8 +158,8 @@ def price_legs(
     surfaces : mapping of underlying to surface
     ts_ns : int
         Time of the valuation; time to expiry counts from here.
-    max_age_ns : int, optional
-        Largest distance in time of a surface; legs on one further away are `STALE_SURFACE`. Any without it.
+    max_age_ns : int or None
+        Largest distance in time of a surface; legs on one further away are `STALE_SURFACE`. None for any.
 
     Raises
     ------
@@ -165,8 +186,7 @@ def price_legs(
     strike = np.array([float(item.strike) if item.strike is not None else np.nan for item in instruments])
     tau = np.asarray((expiry - ts_ns) / NS_PER_YEAR, dtype=np.float64)
     is_option = np.array([item.is_option for item in instruments], dtype=np.bool_)
-    forward = np.full(n, np.nan)
-    vol = np.full(n, np.nan)
+    forward, index, vol = np.full((3, n), np.nan)
     status = np.full(n, LegStatus.OK, dtype=object)
     status[(tau <= 0.0) & ~perpetual] = LegStatus.EXPIRED
     names = np.array([item.underlying for item in instruments], dtype=object)
@@ -178,7 +198,7 @@ def price_legs(
         elif max_age_ns is not None and abs(ts_ns - surface.ts_ns) > max_age_ns:
             status[rows] = LegStatus.STALE_SURFACE
         elif rows.size:
-            _read_surface(surface, rows, tau, strike, is_option, forward, vol, status)
+            _read_surface(surface, rows, tau, strike, is_option, forward, index, vol, status)
     return Legs(
         instruments=instruments,
         quantity=quantity,
@@ -189,6 +209,7 @@ def price_legs(
         strike=strike,
         tau=np.where(perpetual, np.nan, tau),
         forward=forward,
+        index=index,
         vol=vol,
         status=tuple([_BY_VALUE[value] for value in status.tolist()]),
         expiry_ns=expiry,
@@ -204,12 +225,14 @@ def _read_surface(
     strike: FloatArray,
     is_option: BoolArray,
     forward: FloatArray,
+    index: FloatArray,
     vol: FloatArray,
     status: np.ndarray[tuple[int, ...], np.dtype[np.object_]],
 ) -> None:
-    forward[rows] = surface.forward(tau[rows])
-    bad = rows[~(np.isfinite(forward[rows]) & (forward[rows] > 0.0))]
-    status[bad], forward[bad] = LegStatus.NO_FORWARD, np.nan
+    forward[rows], index[rows] = surface.forward(tau[rows]), surface.forward(0.0)
+    known = (forward[rows] > 0.0) & (index[rows] > 0.0) & np.isfinite(forward[rows] + index[rows])
+    bad = rows[~known]
+    status[bad], forward[bad], index[bad] = LegStatus.NO_FORWARD, np.nan, np.nan
     options = rows[is_option[rows] & np.isfinite(forward[rows])]
     if options.size == 0:
         return

@@ -173,6 +173,7 @@ def conservative_legs(legs: Legs, surfaces: Mapping[str, VolSurface], rule: Cons
         the forward at a month. Expired legs and legs without any forward stay as they are.
     """
     forward, vol, status = legs.forward.copy(), legs.vol.copy(), list(legs.status)
+    index = legs.index.copy()
     entry, leave = np.full((2, vol.size), np.nan)
     for row, found in enumerate(legs.status):
         if found.has_numbers or found is LegStatus.EXPIRED:
@@ -180,13 +181,15 @@ def conservative_legs(legs: Legs, surfaces: Mapping[str, VolSurface], rule: Cons
         item = legs.instruments[row]
         tau = 0.0 if item.expiry_ns is None else float(legs.tau[row])
         surface = surfaces.get(item.underlying)
-        known = forward[row] if surface is None or np.isfinite(forward[row]) else float(surface.forward(tau))
-        if found is LegStatus.STALE_SURFACE or not (isfinite(known) and known > 0.0):
+        known, spot = forward[row], index[row]
+        if surface is not None and not isfinite(known):
+            known, spot = float(surface.forward(tau)), float(surface.forward(0.0))
+        if found is LegStatus.STALE_SURFACE or not (isfinite(known * spot) and min(known, spot) > 0.0):
             # The forward of an old surface is no price of today.
-            known = rule.indices.get(item.underlying, np.nan)
+            known = spot = rule.indices.get(item.underlying, np.nan)
         if not isfinite(known):
             continue
-        forward[row], status[row] = known, LegStatus.CONSERVATIVE
+        forward[row], index[row], status[row] = known, spot, LegStatus.CONSERVATIVE
         if item.is_option:
             usual = np.nan if surface is None else float(surface.implied_vol(0.0, tau))
             known_vol = isfinite(usual) and usual > 0.0
@@ -194,7 +197,15 @@ def conservative_legs(legs: Legs, surfaces: Mapping[str, VolSurface], rule: Cons
             vol[row] = usual if known_vol else rule.short_vol_floor
             pair = (stressed, INTRINSIC_VOL)
             entry[row], leave[row] = pair if legs.size[row] >= 0.0 else pair[::-1]
-    return replace(legs, forward=forward, vol=vol, status=tuple(status), entry_vol=entry, exit_vol=leave)
+    return replace(
+        legs,
+        forward=forward,
+        index=index,
+        vol=vol,
+        status=tuple(status),
+        entry_vol=entry,
+        exit_vol=leave,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ import polars as pl
 from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.types import ArrayLike, FloatArray, IntArray
 from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
-from ivhedge.pricing import scenario_grid
-from ivhedge.risk.legs import Legs, check_legs, price_legs
+from ivhedge.pricing import black76_price, scenario_grid
+from ivhedge.risk.legs import MAX_AGE_NS, Legs, check_legs, price_legs
 from ivhedge.risk.marks import ConservativeMarks, conservative_legs
 from ivhedge.risk.stress.shocks import (
     SmileDynamics,
@@ -61,7 +61,8 @@ class ScenarioGrid:
     smile_dynamics : SmileDynamics or SmileRule
     time_roll : TimeRoll
     pnl_usd, pnl_coin : FloatArray, shape (n, m, p, q)
-        Change of the value counted in USD, and counted in coin (``V / F`` for an option).
+        Change of the value counted in USD and counted in coin. A coin-settled option is worth ``V / F``
+        coins, at the index in USD; one settled in dollars V USD.
     skipped : tuple of (str, str)
         Legs that could not be priced, shocked or not, and are left out of all cells, with their status.
     conservative : tuple of str
@@ -101,7 +102,7 @@ class SpotVolMatrix:
 
     Parameters
     ----------
-    underlying, spot_shocks, vol_shocks, vol_shock, smile_dynamics, skipped
+    underlying, spot_shocks, vol_shocks, vol_shock, smile_dynamics, skipped, conservative
         As in `ScenarioGrid`.
     pnl_usd, pnl_coin : FloatArray, shape (n, m)
     """
@@ -114,6 +115,7 @@ class SpotVolMatrix:
     pnl_usd: FloatArray
     pnl_coin: FloatArray
     skipped: tuple[tuple[str, str], ...]
+    conservative: tuple[str, ...] = ()
 
     def table(self) -> pl.DataFrame:
         """One row per pair of shocks: spot_shock, vol_shock, pnl_usd, pnl_coin."""
@@ -138,14 +140,18 @@ def spot_vol_matrix(
     smile_dynamics: SmileDynamics | SmileRule | str = SmileDynamics.STICKY_STRIKE,
     underlying: str | None = None,
     ts_ns: int | None = None,
-    strict: bool = False,
+    max_age_ns: int | None = MAX_AGE_NS,
+    strict: bool = True,
+    conservative: ConservativeMarks | None = None,
 ) -> SpotVolMatrix:
     """Revalue one underlying's positions for every pair of a spot and a vol shock.
 
     Parameters
     ----------
-    book, surfaces, spot_shocks, vol_shocks, vol_shock, smile_dynamics, underlying, ts_ns, strict
+    book, surfaces, spot_shocks, vol_shocks, vol_shock, smile_dynamics, underlying, ts_ns
         As for `scenario_pnl`, of which this is the plane without shocks of skew and time.
+    max_age_ns, strict, conservative
+        As for `scenario_pnl`.
 
     Raises
     ------
@@ -161,7 +167,9 @@ def spot_vol_matrix(
         smile_dynamics=smile_dynamics,
         underlying=underlying,
         ts_ns=ts_ns,
+        max_age_ns=max_age_ns,
         strict=strict,
+        conservative=conservative,
     )
     return SpotVolMatrix(
         underlying=grid.underlying,
@@ -172,6 +180,7 @@ def spot_vol_matrix(
         pnl_usd=grid.pnl_usd[:, :, 0, 0],
         pnl_coin=grid.pnl_coin[:, :, 0, 0],
         skipped=grid.skipped,
+        conservative=grid.conservative,
     )
 
 
@@ -188,7 +197,8 @@ def scenario_pnl(
     time_roll: TimeRoll = TimeRoll.TENOR,
     underlying: str | None = None,
     ts_ns: int | None = None,
-    strict: bool = False,
+    max_age_ns: int | None = MAX_AGE_NS,
+    strict: bool = True,
     conservative: ConservativeMarks | None = None,
 ) -> ScenarioGrid:
     """Revalue one underlying's positions for every combination of shocks.
@@ -215,8 +225,8 @@ def scenario_pnl(
         Needed when the book holds several.
     ts_ns : int, optional
         Time of the valuation; the surface's own by default.
-    strict : bool
-        As for `ivhedge.risk.exposures`.
+    max_age_ns, strict
+        As for `ivhedge.risk.exposures`; off, legs without a price are in `skipped` and in no cell.
     conservative : ConservativeMarks, optional
         Mark legs without a price, before or after a shock, against their holder instead of skipping them.
 
@@ -230,8 +240,8 @@ def scenario_pnl(
 
     Notes
     -----
-    The forward of an expiry does not move with time alone. A leg whose expiry lies at or before the horizon
-    settles at its own shocked forward, the shocked spot at that time; perpetuals pay no funding meanwhile.
+    The index takes the shock of the forwards; neither moves with time alone. A leg whose expiry lies at or
+    before the horizon settles at its own shocked forward; perpetuals pay no funding meanwhile.
     """
     # Text from a command line or a file is as good as the enumeration.
     vol_shock, time_roll = VolShock(vol_shock), TimeRoll(time_roll)
@@ -246,7 +256,7 @@ def scenario_pnl(
     if surface is None and ts_ns is None:
         raise DataError(f"expected a surface for {coin}, found {sorted(surfaces)}; fit one first")
     now_ns = surface.ts_ns if ts_ns is None and surface is not None else int(ts_ns or 0)
-    legs = price_legs(held, surfaces, now_ns)
+    legs = price_legs(held, surfaces, now_ns, max_age_ns=max_age_ns)
     if conservative is not None:
         legs = conservative_legs(legs, surfaces, conservative)
     usd, in_coin = np.zeros((2, spots.size, vols.size, skews.size, horizons.size))
@@ -313,7 +323,8 @@ def _options_pnl(
     shocks: FloatArray,
     vol_shock: VolShock,
 ) -> tuple[FloatArray, FloatArray]:
-    forward, strike, size = legs.forward[rows], legs.strike[rows], legs.size[rows]
+    # In USD at the index, which moves as the forwards do: coins are the same over the index.
+    forward, strike, size = legs.forward[rows], legs.strike[rows], legs.size[rows] * legs.usd_scale[rows]
     vol = legs.opening_vol[rows]
     call = legs.is_call[rows]
     marked = legs.marked[rows]
@@ -324,6 +335,8 @@ def _options_pnl(
     if skew:
         shocked = forward * (1.0 + spots)[:, None]
         moved = np.maximum(moved + VOL_POINT * skew * skew_shape(shocked, strike, tau, moved) * ~marked, 0.0)
+    if rows.size == 0:
+        return np.zeros((spots.size, shocks.shape[0])), np.zeros((spots.size, shocks.shape[0]))
     rolled = not np.array_equal(tau, legs.tau[rows])
     grid = scenario_grid(
         forward,
@@ -337,7 +350,8 @@ def _options_pnl(
         vol_shock="relative" if vol_shock is VolShock.RELATIVE else "points",
         base_vol=None if rolled else vol,
     )
-    if not rolled:
-        return grid.usd, grid.coin
-    base = scenario_grid(forward, strike, legs.tau[rows], call, size, spot_shocks=[0.0], vols=vol)
-    return grid.usd - base.usd[0, 0], grid.coin - base.coin[0, 0]
+    base = float(size @ black76_price(forward, strike, legs.tau[rows], vol, call))
+    usd = grid.usd - base if rolled else grid.usd
+    index = float(legs.index[rows[0]])
+    moved_index = index * (1.0 + spots)[:, None]
+    return usd, usd / moved_index + base * (1.0 / moved_index - 1.0 / index)

@@ -70,7 +70,7 @@ def test_a_book_without_options_has_the_smallest_band():
 
 
 def test_unpriced_options_and_bad_widths_are_refused():
-    book = exposures(book_of((option(underlying="ETH"), "-1")), {"BTC": SURFACE}, ts_ns=NOW)
+    book = exposures(book_of((option(underlying="ETH"), "-1")), {"BTC": SURFACE}, ts_ns=NOW, strict=False)
     with pytest.raises(DataError, match="price"):
         band_for(ZAKAMOULINE, book, "ETH")
     with pytest.raises(ConfigError):

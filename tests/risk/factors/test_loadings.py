@@ -57,7 +57,8 @@ def test_small_bumps_are_the_greeks():
     spot, basis = found.names.index("BTC.spot"), found.names.index("BTC.basis")
     assert found.usd[4, spot] == pytest.approx(50_000 * small.scales[spot], rel=1e-6)
     assert found.usd[4, basis] == 0.0
-    assert found.usd[5, basis] == pytest.approx(20_000 * 90 / 365 * small.scales[basis], rel=1e-6)
+    carried = 20_000 * 90 / 365 * small.scales[basis] * 80_000 / float(SURFACES["BTC"].forward(90 / 365))
+    assert found.usd[5, basis] == pytest.approx(carried, rel=1e-6)
     assert found.usd[6, spot] == pytest.approx(-2.0 * 80_000 * small.scales[spot], rel=1e-6)
     # Inverse: 1/F − 1/F' coin.
     F, u = 80_000.0, small.scales[spot]

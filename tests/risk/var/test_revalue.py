@@ -65,8 +65,13 @@ def test_one_leg_by_hand_with_skew_carry_and_time():
     first = 80_000.0 * np.exp(0.05 * 40 / 365)
     before = float(black76_price(first, 95_000.0, 40 / 365, 0.5 - 0.1 * np.log(95_000.0 / first), True))
     after = float(black76_price(forward, 95_000.0, tau, sigma, True))
+    now, later = before / first, after / forward
+    assert found.coin[0, 0] == pytest.approx(later - now, rel=1e-6)
+    assert found.usd[0, 0] == pytest.approx(80_000.0 * (later * np.exp(u) - now), rel=1e-6)
+    dollars = option(40, "95000", coin=False)
+    found = revalue(legs_of((dollars, "1")), {"BTC": SURFACE}, scenarios(u, vol, rate), NOW)
     assert found.usd[0, 0] == pytest.approx(after - before, rel=1e-6)
-    assert found.coin[0, 0] == pytest.approx(after / forward - before / first, rel=1e-6)
+    assert found.coin[0, 0] == pytest.approx(after / (80_000.0 * np.exp(u)) - before / 80_000.0, rel=1e-6)
 
 
 def test_shocks_are_interpolated_between_tenors_and_nodes():
@@ -98,22 +103,26 @@ def test_an_expiry_inside_the_horizon_settles_at_the_shocked_spot(u, strike, cal
     spot, k = 80_000.0 * np.exp(u), float(strike)
     payoff = max(spot - k, 0.0) if call else max(k - spot, 0.0)
     legs = legs_of((item, "1"))
-    paid = float(black76_price(legs.forward, k, legs.tau, legs.vol, call)[0])
-    assert found.usd[0, 0] == pytest.approx(payoff - paid, rel=1e-9, abs=1e-6)
-    assert found.coin[0, 0] == pytest.approx(payoff / spot - paid / legs.forward[0], rel=1e-9, abs=1e-11)
+    paid = float(black76_price(legs.forward, k, legs.tau, legs.vol, call)[0]) / legs.forward[0]
+    assert found.usd[0, 0] == pytest.approx(payoff - 80_000.0 * paid, rel=1e-9, abs=1e-6)
+    assert found.coin[0, 0] == pytest.approx(payoff / spot - paid, rel=1e-9, abs=1e-11)
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(-0.6, 0.6), min_size=1, max_size=5), st.floats(-1.0, 1.0))
 def test_put_call_parity_holds_in_every_scenario(moves, vol):
-    call, put = (option(30, "85000", side) for side in (True, False))
-    found = revalue(
-        legs_of((call, "1"), (put, "-1"), (perpetual(coin=False, days=30), "10000")),
-        {"BTC": SURFACE},
-        scenarios(moves, vol),
-        NOW,
-    )
-    assert found.usd[:, 0] + found.usd[:, 1] == pytest.approx(found.usd[:, 2], rel=1e-9, abs=1e-6)
+    for coin, quantity in ((False, "10000"), (True, "8500")):
+        call, put = (option(30, "85000", side, coin=coin) for side in (True, False))
+        found = revalue(
+            legs_of((call, "1"), (put, "-1"), (perpetual(coin=coin, days=30), quantity)),
+            {"BTC": SURFACE},
+            scenarios(moves, vol),
+            NOW,
+        )
+        # Call less put pays F − K dollars, or 1 − K/F coins: the future of the same currency.
+        numbers, tolerance = (found.coin, 1e-12) if coin else (found.usd, 1e-6)
+        both = numbers[:, 0] + numbers[:, 1]
+        assert both == pytest.approx(numbers[:, 2], rel=1e-9, abs=tolerance)
 
 
 def test_long_options_lose_with_time_alone():

@@ -55,7 +55,7 @@ def factor_values(legs: Legs, surface: VolSurface, model: FactorModel, *, coin: 
     model : FactorModel
         Over the horizon wanted.
     coin : bool
-        Count the change of ``V / F`` instead of USD.
+        Count in coin instead of USD.
 
     Raises
     ------
@@ -101,7 +101,13 @@ def _values(
         log_move[i] = scale * {_SPOT: 1.0, _BASIS: tau}.get(kind, 0.0)
     forward = np.asarray(surface.forward(tau), dtype=np.float64) * np.exp(log_move)
     size, option = legs.size[rows], legs.is_option[rows]
-    held = np.where(legs.is_inverse[rows], size / start, size)
+    # The index moves with spot and not with the basis.
+    spot_moves = [i for i, factor in enumerate(factors) if factor.kind == _SPOT]
+    index = np.full((scales.size, 1), float(surface.forward(0.0)))
+    for i in spot_moves:
+        index[[i, i + len(factors)], 0] *= np.exp(scales[[i, i + len(factors)]])
+    inverse = legs.is_inverse[rows]
+    held = np.where(inverse, size / start * (index / forward), size)
     usd = held * (forward - start)
     at = np.flatnonzero(option)
     if at.size:
@@ -113,8 +119,8 @@ def _values(
                 "none; refit the surface, or use a shorter horizon"
             )
         price = black76_price(forward[:, at], legs.strike[rows][at], tau[at], vol, legs.is_call[rows][at])
-        usd[:, at] = size[at] * price
-    return np.asarray(usd / forward if coin else usd)
+        usd[:, at] = size[at] * np.where(inverse[at], price * (index / forward[:, at]), price)
+    return np.asarray(usd / index if coin else usd)
 
 
 def _moved_vols(

@@ -20,7 +20,7 @@ from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.pricing import black76_price
 from ivhedge.risk.factors.model import FactorModel
-from ivhedge.risk.legs import Legs, LegStatus, price_legs
+from ivhedge.risk.legs import MAX_AGE_NS, Legs, LegStatus, price_legs
 from ivhedge.surface.base import VolSurface
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def factor_loadings(
     ts_ns: int,
     *,
     bump_sd: float = 1.0,
-    max_age_ns: int | None = None,
+    max_age_ns: int | None = MAX_AGE_NS,
 ) -> FactorLoadings:
     """Revalue a book with each factor one standard deviation up and down.
 
@@ -124,8 +124,8 @@ def factor_loadings(
         Time of the valuation, nanoseconds since the epoch, UTC.
     bump_sd : float
         Size of the bump, above 0; the result is per standard deviation anyway.
-    max_age_ns : int, optional
-        Legs on a surface further away in time are `stale_surface`.
+    max_age_ns : int or None
+        Legs on a surface further away in time are `stale_surface`; None for any.
 
     Raises
     ------
@@ -221,13 +221,14 @@ def factor_risk(loadings: FactorLoadings, model: FactorModel, *, allow_unpriced:
 def leg_values(legs: Legs, rows: IntArray, surface: VolSurface) -> tuple[FloatArray, FloatArray]:
     """Value of some legs of one underlying on another surface, in USD and in coin, shape (m,) each.
 
-    Options: the value, at ``V / F`` coins. Futures: the profit since the forward in `legs`, linear in USD for
-    inverse ones as for the ledger's marks (`ivhedge.risk.exposure`).
+    Options: the value, of ``V / F`` coins at the surface's index where they settle in coin. Futures: the
+    profit since the forward in `legs`, as for the ledger's marks (`ivhedge.risk.exposure`).
     """
     tau = np.nan_to_num(legs.tau[rows])
     forward = np.asarray(surface.forward(tau), dtype=np.float64)
-    option, size = legs.is_option[rows], legs.size[rows]
-    held = np.where(legs.is_inverse[rows], size / legs.forward[rows], size)
+    option, size, inverse = legs.is_option[rows], legs.size[rows], legs.is_inverse[rows]
+    index = float(surface.forward(0.0))
+    held = np.where(inverse, size / legs.forward[rows] * (index / forward), size)
     usd = held * (forward - legs.forward[rows])
     at = np.flatnonzero(option)
     if at.size:
@@ -237,5 +238,6 @@ def leg_values(legs: Legs, rows: IntArray, surface: VolSurface) -> tuple[FloatAr
         price = np.asarray(
             black76_price(forward[at], strike, tau[at], np.where(good, vol, 1.0), legs.is_call[rows][at])
         )
-        usd[at] = np.where(good, size[at] * price, np.nan)
-    return usd, usd / forward
+        paid = np.where(inverse[at], price * (index / forward[at]), price)
+        usd[at] = np.where(good, size[at] * paid, np.nan)
+    return usd, usd / index

@@ -119,7 +119,7 @@ class MarginResult:
     ----------
     initial, maintenance, equity : float
         As in `MarginBatch`.
-    by_scenario : dict of label to P&L
+    by_scenario : dict of label to P&L as the rules count it: gains are offset, or dropped, by them
         Empty for standard margin.
     by_component : dict of str to float
     by_position : dict of name to (initial, maintenance)

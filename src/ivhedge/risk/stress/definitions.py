@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
+import numpy as np
+
 from ivhedge.core.errors import ConfigError
+from ivhedge.core.types import FloatArray
+from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
 
 __all__ = ["LiquidityShock", "SkewShock", "Stress", "StressCatalogue", "StressKind", "VenueShock", "VolShift"]
 
@@ -43,6 +47,13 @@ class VolShift:
             raise ConfigError(
                 f"expected min_days above 0 and power at least 0, found {self.min_days} and {self.power}"
             )
+
+    def applied(self, vol: FloatArray, tau: FloatArray) -> FloatArray:
+        """Vols after the shock, at least 0, shape (n,); `vol` decimal, `tau` in years, shape (n,) each."""
+        scale = (30.0 / np.maximum(tau * DAYS_PER_YEAR, self.min_days)) ** self.power
+        if self.points_30d is not None:
+            return np.asarray(np.maximum(vol + VOL_POINT * self.points_30d * scale, 0.0))
+        return np.asarray(vol * np.maximum(1.0 + (self.relative_30d or 0.0) * scale, 0.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

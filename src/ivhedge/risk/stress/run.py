@@ -10,9 +10,9 @@ from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
 from ivhedge.pricing import black76_greeks, black76_price
-from ivhedge.risk.legs import Legs, check_legs, price_legs
+from ivhedge.risk.legs import MAX_AGE_NS, Legs, check_legs, price_legs
 from ivhedge.risk.marks import ConservativeMarks, conservative_legs
-from ivhedge.risk.stress.definitions import LiquidityShock, Stress, StressCatalogue, VolShift
+from ivhedge.risk.stress.definitions import LiquidityShock, Stress, StressCatalogue
 from ivhedge.risk.stress.report import StressReport, StressResult
 from ivhedge.risk.stress.shocks import TimeRoll, futures_pnl, mend_legs, moved_vols, readable, skew_shape
 from ivhedge.surface.base import VolSurface
@@ -36,8 +36,8 @@ def run_stress(
     conservative: ConservativeMarks | None = None,
     collateral: Mapping[str, Mapping[str, float]] | None = None,
     half_spreads: Mapping[str, float] | None = None,
-    max_age_ns: int | None = None,
-    strict: bool = False,
+    max_age_ns: int | None = MAX_AGE_NS,
+    strict: bool = True,
 ) -> StressReport:
     """Revalue a book under each stress of a catalogue.
 
@@ -58,10 +58,11 @@ def run_stress(
         Where the book's cash lies; must add up to it. Without it all of it lies at whichever venue fails.
     half_spreads : mapping of instrument key to float, optional
         Usual half-spread in USD per unit of the underlying; replaces the stress's own where given.
-    max_age_ns : int, optional
+    max_age_ns : int or None
         As for `ivhedge.risk.exposures`.
     strict : bool
-        Raise for legs that even a conservative mark cannot price.
+        Raise for legs that even a conservative mark cannot price; off, they are in no sum
+        (`StressResult.unpriced`).
 
     Returns
     -------
@@ -142,21 +143,24 @@ def _one(
     value, usd, coin, delta, cost = np.full((5, len(legs.instruments)), np.nan)
     rows = np.flatnonzero(legs.priced & legs.is_option)
     F, K, call, size = legs.forward[rows], legs.strike[rows], legs.is_call[rows], legs.size[rows]
-    before_price = size * black76_price(F, K, legs.tau[rows], legs.opening_vol[rows], call)
-    after_price = size * black76_price(after[rows], K, tau[rows], vol[rows], call)
+    # The index moves as the forwards do: what coins are worth in USD keeps its ratio to them.
+    scale, index_after = size * legs.usd_scale[rows], legs.index * (1.0 + spots)
+    before_price = scale * black76_price(F, K, legs.tau[rows], legs.opening_vol[rows], call)
+    after_price = scale * black76_price(after[rows], K, tau[rows], vol[rows], call)
     value[rows] = before_price
     rate = np.array([stress.currency.get(item.settle_currency.code, 1.0) for item in legs.instruments])
     paid = np.where(after_price > 0.0, rate[rows], 1.0) * after_price
     dear = _quoted(after[rows], rate[rows], legs.is_inverse[rows])
-    quoted = size * black76_price(dear, K, tau[rows], vol[rows], call)
+    quoted = scale * black76_price(dear, K, tau[rows], vol[rows], call)
     paid = np.minimum(paid, np.where(quoted > 0.0, rate[rows], 1.0) * quoted)
     usd[rows] = paid - before_price
-    coin[rows] = paid / after[rows] - before_price / F
+    coin[rows] = paid / index_after[rows] - before_price / legs.index[rows]
     state = after[rows], K, tau[rows], vol[rows], call
-    delta[rows] = size * black76_greeks(*state, names=["delta"])["delta"]
+    to_index = size * legs.coin_scale[rows]
+    delta[rows] = to_index * black76_greeks(*state, names=["delta"])["delta"]
     linear = np.flatnonzero(legs.priced & ~legs.is_option)
-    coins = np.where(legs.is_inverse[linear], legs.size[linear] / legs.forward[linear], legs.size[linear])
-    delta[linear] = coins
+    coins = np.where(legs.is_inverse[linear], 1.0 / legs.forward[linear], legs.coin_scale[linear])
+    delta[linear] = legs.size[linear] * coins
     moved = futures_pnl(legs, linear, spots[None, linear])
     haircut = np.where(moved[0][0] > 0.0, rate[linear], 1.0)
     gain, coins_gained = haircut * moved[0][0], haircut * moved[1][0]
@@ -165,7 +169,7 @@ def _one(
     other = np.where(other > 0.0, rate[linear], 1.0) * other
     worse = ~legs.is_inverse[linear] & (other < gain)
     value[linear], usd[linear] = 0.0, np.where(worse, other, gain)
-    coin[linear] = np.where(worse, other / after[linear], coins_gained)
+    coin[linear] = np.where(worse, other / index_after[linear], coins_gained)
     if stress.liquidity is not None:
         cost[rows], cost[linear] = 0.0, 0.0
         _exit_costs(stress.liquidity, legs, after, tau, vol, after_price, rows, linear, half_spreads, cost)
@@ -227,18 +231,11 @@ def _shocked_vols(
         shape = skew_shape(forward, legs.strike[rows], years, held)
         moved = np.maximum(moved + VOL_POINT * stress.skew.points * shape, 0.0)
     if stress.vol is not None:
-        moved = _shifted(stress.vol, moved, years)
+        moved = stress.vol.applied(moved, years)
     marked = legs.marked[rows]
     against = np.where(legs.size[rows] >= 0.0, np.minimum(moved, held), np.maximum(moved, held))
     vol[rows] = np.where(marked, against, moved)
     return legs, vol
-
-
-def _shifted(shift: VolShift, vol: FloatArray, tau: FloatArray) -> FloatArray:
-    scale = (30.0 / np.maximum(tau * DAYS_PER_YEAR, shift.min_days)) ** shift.power
-    if shift.points_30d is not None:
-        return np.asarray(np.maximum(vol + VOL_POINT * shift.points_30d * scale, 0.0))
-    return np.asarray(vol * np.maximum(1.0 + (shift.relative_30d or 0.0) * scale, 0.0))
 
 
 def _exit_costs(
@@ -254,7 +251,8 @@ def _exit_costs(
     cost: FloatArray,
 ) -> None:
     given = np.array([half_spreads.get(item.key, np.nan) for item in legs.instruments], dtype=np.float64)
-    rows, size = options, np.abs(legs.size[options])
+    rows, units = options, np.abs(legs.size[options])
+    size = units * legs.usd_scale[rows]
     vega = black76_greeks(
         forward[rows], legs.strike[rows], tau[rows], vol[rows], legs.is_call[rows], names=["vega"]
     )["vega"]
@@ -265,7 +263,7 @@ def _exit_costs(
     inside = np.where(legs.is_call[rows], 1.0, -1.0) * (forward[rows] - legs.strike[rows])
     time_value = np.maximum(np.abs(value) - size * np.maximum(inside, 0.0), 0.0)
     usual = np.maximum(by_vol, shock.option_half_spread_share * time_value)
-    usual = np.where(np.isfinite(given[rows]), given[rows] * size, usual)
+    usual = np.where(np.isfinite(given[rows]), given[rows] * units, usual)
     thin = np.sqrt(np.maximum(size * forward[rows] / (shock.option_depth_usd * shock.depth_left), 1.0))
     worst = shock.spread_multiple * usual * thin
     # A long option cannot be sold below nothing, and what has settled is closed.

@@ -80,8 +80,9 @@ def futures_pnl(legs: Legs, rows: IntArray, spots: FloatArray) -> tuple[FloatArr
     shocked = (1.0 + (spots if spots.ndim == 2 else spots[:, None])) * forward
     inverse_coin = size * (1.0 / forward - 1.0 / shocked)
     linear_usd = size * (shocked - forward)
-    usd = np.where(inverse, inverse_coin * shocked, linear_usd)
-    coin = np.where(inverse, inverse_coin, linear_usd / shocked)
+    moved = legs.index[rows] * shocked / forward
+    usd = np.where(inverse, inverse_coin * moved, linear_usd)
+    coin = np.where(inverse, inverse_coin, linear_usd / moved)
     return usd, coin
 
 

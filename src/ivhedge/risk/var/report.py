@@ -9,7 +9,7 @@ import numpy as np
 
 from ivhedge.core.errors import ConfigError, DataError, UnknownInstrument
 from ivhedge.core.types import FloatArray
-from ivhedge.risk.legs import Legs, LegStatus, check_legs, price_legs
+from ivhedge.risk.legs import MAX_AGE_NS, Legs, LegStatus, check_legs, price_legs
 from ivhedge.risk.marks import ConservativeMarks, conservative_legs
 from ivhedge.risk.var.revalue import revalue
 from ivhedge.risk.var.shocks import ScenarioSet
@@ -32,6 +32,7 @@ _ARRAYS = (
     "strike",
     "tau",
     "forward",
+    "index",
     "vol",
     "expiry_ns",
     "entry_vol",
@@ -99,7 +100,7 @@ def var_report(
     level: float = 0.99,
     *,
     ts_ns: int,
-    max_age_ns: int | None = None,
+    max_age_ns: int | None = MAX_AGE_NS,
     conservative: ConservativeMarks | None = None,
     losses: StatedLosses | None = None,
 ) -> VarReport:
@@ -113,8 +114,8 @@ def var_report(
     level : float
     ts_ns : int
         Time of the valuation.
-    max_age_ns : int, optional
-        Largest age of a surface.
+    max_age_ns : int or None
+        Largest age of a surface; None for any.
     conservative : ConservativeMarks, optional
         Mark legs that the surface cannot price against their holder; without it they raise.
     losses : StatedLosses, optional

@@ -28,8 +28,7 @@ class LegProfits:
     usd : FloatArray
         Change of the value in USD.
     coin : FloatArray
-        Change of the value in coin of the leg's underlying, ``V / F`` before and after; coins of different
-        kinds do not add up.
+        Change of the value in coin of the leg's underlying; coins of different kinds do not add up.
     """
 
     usd: FloatArray
@@ -109,7 +108,8 @@ def revalue(legs: Legs, surfaces: Mapping[str, VolSurface], scenarios: ScenarioS
             tau = max(int(expiry) - ts_ns - scenarios.horizon_ns, 0) / NS_PER_YEAR
             _expiry(legs, rows, tau, spot, moved, surfaces.get(underlying), usd, coin)
         perpetuals = np.flatnonzero(own & np.isnan(legs.tau))
-        _futures(legs, perpetuals, legs.forward[perpetuals] * np.exp(u)[:, None], usd, coin)
+        index = spot * np.exp(u)[:, None]
+        _futures(legs, perpetuals, legs.forward[perpetuals] * np.exp(u)[:, None], index, usd, coin)
     return LegProfits(usd=usd, coin=coin)
 
 
@@ -141,22 +141,24 @@ def _expiry(
         carry = np.log(known / spot) / float(legs.tau[some[0]])
         log_forward = (np.log(spot) + moved.spot + (carry + rates) * tau)[:, None]
         options = legs.is_option[some]
-        _futures(legs, some[~options], np.exp(log_forward), usd, coin)
+        _futures(legs, some[~options], np.exp(log_forward), spot * np.exp(moved.spot)[:, None], usd, coin)
         if options.any():
-            _options(legs, some[options], tau, log_forward, shocks, moved.nodes, surface, usd, coin)
+            seen = moved.spot, shocks, moved.nodes
+            _options(legs, some[options], tau, spot, log_forward, seen, surface, usd, coin)
 
 
 def _options(
     legs: Legs,
     rows: IntArray,
     tau: float,
+    spot: float,
     log_forward: FloatArray,
-    shocks: FloatArray,
-    nodes: FloatArray,
+    scenarios: tuple[FloatArray, FloatArray, FloatArray],
     surface: VolSurface | None,
     usd: FloatArray,
     coin: FloatArray,
 ) -> None:
+    moves, shocks, nodes = scenarios
     forward, strike, call = np.exp(log_forward), legs.strike[rows], legs.is_call[rows]
     marked = np.array([legs.status[row] is LegStatus.CONSERVATIVE for row in rows])
     vol = np.broadcast_to(legs.closing_vol[rows], (log_forward.size, rows.size))
@@ -172,16 +174,22 @@ def _options(
             vol = np.where(marked, conservative, vol)
     before = black76_price(legs.forward[rows], strike, legs.tau[rows], legs.opening_vol[rows], call)
     after = black76_price(forward, strike, tau, vol, call)
-    usd[:, rows] = legs.size[rows] * (after - before)
-    coin[:, rows] = legs.size[rows] * (after / forward - before / legs.forward[rows])
+    # Coin-settled ones are paid in V / F coins, which the index of the scenario turns into USD.
+    inverse, index = legs.is_inverse[rows], spot * np.exp(moves)[:, None]
+    after = legs.size[rows] * np.where(inverse, after * (index / forward), after)
+    before = legs.size[rows] * np.where(inverse, before * (spot / legs.forward[rows]), before)
+    usd[:, rows] = after - before
+    coin[:, rows] = after / index - before / spot
 
 
-def _futures(legs: Legs, rows: IntArray, shocked: FloatArray, usd: FloatArray, coin: FloatArray) -> None:
+def _futures(
+    legs: Legs, rows: IntArray, shocked: FloatArray, index: FloatArray, usd: FloatArray, coin: FloatArray
+) -> None:
     size, forward, inverse = legs.size[rows], legs.forward[rows], legs.is_inverse[rows]
     inverse_coin = size * (1.0 / forward - 1.0 / shocked)
     linear_usd = size * (shocked - forward)
-    usd[:, rows] = np.where(inverse, inverse_coin * shocked, linear_usd)
-    coin[:, rows] = np.where(inverse, inverse_coin, linear_usd / shocked)
+    usd[:, rows] = np.where(inverse, inverse_coin * index, linear_usd)
+    coin[:, rows] = np.where(inverse, inverse_coin, linear_usd / index)
 
 
 @dataclass(frozen=True, slots=True)
