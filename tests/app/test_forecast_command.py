@@ -3,6 +3,8 @@
 import polars as pl
 import pytest
 
+from ivhedge.core.units import parse_time
+from ivhedge.forecast import best_forecaster, har, standard_forecasters
 from tests.forecast.conftest import simulated_frame
 
 
@@ -72,3 +74,39 @@ def test_what_is_refused(cli, bars, tmp_path):
         assert ran.code == code, (path, ran.err)
         assert words in ran.err
         assert "Traceback" not in ran.err
+
+
+def test_forecasters_are_judged(cli, tmp_path, monkeypatch):
+    path = tmp_path / "bars.parquet"
+    simulated_frame(560)[0].write_parquet(path)
+    names = ("HAR", "EWMA-GK", "week-HAR logs", "week-HAR levels")
+    few = [model for model in standard_forecasters() if model.name in names]
+    monkeypatch.setattr("ivhedge.forecast.standard_forecasters", lambda: (*few, best_forecaster()))
+    page = tmp_path / "judged.html"
+    ran = cli("forecast", path, "--evaluate", "--html", page)
+    assert ran.code == 0, ran.err
+    assert "variance over 30 days" in ran.out
+    assert "variance over 30 days" in page.read_text()
+    found = cli("forecast", path, "--evaluate", "--since", "2024-12-20", "--json").json
+    assert found["first_ns"] == parse_time("2024-12-20")
+    ratios = {row["name"]: row["ratio"] for row in found["scores"] if row["horizon"] == 1}
+    assert ratios["HAR"] == 1.0
+    # The market of the fixture has weekends, and HAR knows of none.
+    assert ratios["week-HAR"] < 0.8
+    assert list(found["days"]) == ["1", "7", "30"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--since", "2024-06-01"), "--evaluate"),
+        (("--evaluate", "--at", "2026-01-01"), "--at"),
+        (("--evaluate", "--since", "soon"), "ISO date"),
+        (("--evaluate", "--since", "2024-11-01"), "earlier day"),
+    ],
+)
+def test_what_cannot_be_judged_is_said(cli, bars, monkeypatch, arguments, words):
+    monkeypatch.setattr("ivhedge.forecast.standard_forecasters", lambda: (har(),))
+    ran = cli("forecast", bars, *arguments)
+    assert ran.code in (3, 4), ran.err
+    assert words in ran.err

@@ -13,6 +13,7 @@ from ivhedge.forecast.boosting import BoostingForecaster, boosting_available
 from ivhedge.forecast.calendar import forward_season, season_factors, weekday_shares
 from ivhedge.forecast.catalogue import best_forecaster, implied_forecaster, standard_forecasters
 from ivhedge.forecast.combine import Combination
+from ivhedge.forecast.comparison import ForecastComparison, ForecastScore, compare_forecasts, days_to_judge
 from ivhedge.forecast.confidence_set import ConfidenceSet, block_indices, model_confidence_set
 from ivhedge.forecast.estimators import (
     close_to_close,
@@ -62,7 +63,9 @@ __all__ = [
     "DieboldMariano",
     "EwmaForecaster",
     "FittedForecaster",
+    "ForecastComparison",
     "ForecastRun",
+    "ForecastScore",
     "Forecaster",
     "GarchForecaster",
     "GarchKind",
@@ -83,7 +86,9 @@ __all__ = [
     "block_indices",
     "boosting_available",
     "close_to_close",
+    "compare_forecasts",
     "daily_measures",
+    "days_to_judge",
     "diebold_mariano",
     "efficient_target",
     "forecast_term_structure",
