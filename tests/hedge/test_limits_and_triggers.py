@@ -4,7 +4,7 @@ from math import inf, nan
 import pytest
 
 from ivhedge.core import NS_PER_HOUR
-from ivhedge.core.errors import ConfigError
+from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.hedge import (
     AlwaysTrigger,
     AnyTrigger,
@@ -67,8 +67,9 @@ def test_interval():
     assert trigger.decide(0, None, {}).fire
     assert not trigger.decide(6 * NS_PER_HOUR - 1, 0, {}).fire
     assert trigger.decide(6 * NS_PER_HOUR, 0, {}).fire
-    with pytest.raises(ConfigError, match="interval"):
-        IntervalTrigger(0.0)
+    for bad in (0.0, nan, inf):
+        with pytest.raises(ConfigError, match="interval"):
+            IntervalTrigger(bad)
 
 
 def test_band_trigger_watches_what_it_names():
@@ -79,6 +80,14 @@ def test_band_trigger_watches_what_it_names():
     assert "vega_7_30d -6" in decision.reason
     with pytest.raises(ConfigError, match="at least one band"):
         BandTrigger({})
+
+
+def test_a_band_trigger_never_stays_silent_on_what_it_cannot_see():
+    with pytest.raises(ConfigError, match=r"found \['detla'\]"):
+        BandTrigger({"detla": Band.around(1.0)}).decide(0, 0, {"delta": 5.0})
+    with pytest.raises(DataError, match="exposure delta, found nan"):
+        BandTrigger({"delta": Band.around(1.0)}).decide(0, 0, {"delta": nan})
+    assert not BandTrigger({"vega": Band.around(1.0)}).decide(0, 0, {"delta": nan}).fire
 
 
 def test_any_trigger_and_the_default():

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ivhedge.core.errors import ConfigError
-from ivhedge.hedge import Band, HedgeLimits, HedgeState, MarginGuard, PlanStatus, RiskModel, plan_hedge
+from ivhedge.hedge import (
+    Band,
+    HedgeLimits,
+    HedgeState,
+    MarginGuard,
+    PlanStatus,
+    RiskModel,
+    TenorBand,
+    plan_hedge,
+)
 from ivhedge.hedge.objectives import ConditionalValueAtRisk, FactorNeutral, MinimumVariance
 from ivhedge.hedge.plan import EdgeQuote, HoldingPeriod
 from ivhedge.hedge.plan.select import _score, choose_options, reduce
@@ -195,6 +204,67 @@ def test_an_edge_is_taken_up_to_its_size_and_told_apart_from_cost():
     assert result.objective_after < plain.objective_after
 
 
+def test_an_edge_is_followed_no_further_by_many_plans():
+    """The size counts what the book holds: one plan after the other does not go beyond it."""
+    key, book, held = OPTIONS[20].key, BOOK, []
+    for _ in range(4):
+        book = filled(book, plan(book, edges={key: EdgeQuote(buy=2000.0, max_contracts=3.0)}))
+        held += [p.quantity for p in book.positions if p.instrument.key == key]
+    assert held == [Decimal(3)] * 4
+    own = book_of((OPTIONS[20], "15"), (option(30, "92000"), "-30"))
+    result = plan(own, edges={key: EdgeQuote(buy=2000.0, max_contracts=3.0)})
+    assert all(leg.quantity < 0 for leg in result.legs if leg.instrument.key == key)
+
+
+@given(
+    st.lists(st.integers(0, len(OPTIONS) - 1), min_size=1, max_size=3, unique=True),
+    st.floats(-3000.0, 3000.0),
+    st.floats(-3000.0, 3000.0),
+    st.sampled_from([0.5, 2.0, 7.3]),
+    st.sampled_from([None, 400.0]),
+    st.sampled_from([None, HoldingPeriod(days=10.0)]),
+)
+@settings(max_examples=12, deadline=None)
+def test_plan_after_plan_an_edge_stays_within_its_size(rows, buy, sell, most, budget, holding):
+    edges = {OPTIONS[i].key: EdgeQuote(buy=buy, sell=sell, max_contracts=most) for i in rows}
+    book, limits = BOOK, replace(LIMITS, max_cost_usd=budget)
+    for _ in range(3):
+        book = filled(book, plan(book, limits, objective=None, edges=edges, holding=holding))
+        for position in book.positions:
+            if position.instrument.key in edges:
+                assert not (buy > 0.0 and float(position.quantity) > most + 1e-9)
+                assert not (sell > 0.0 and float(position.quantity) < -most - 1e-9)
+
+
+def test_a_cap_by_an_edge_is_not_called_displayed_size():
+    limits = replace(LIMITS, vega=(TenorBand(0, 1000, Band(5e4, 6e4, 5.5e4)),))
+    edges = {item.key: EdgeQuote(buy=1e-6, max_contracts=3.0) for item in OPTIONS}
+    result = plan(limits=limits, objective=None, edges=edges)
+    assert result.status is PlanStatus.BEST_EFFORT
+    assert f"size of the edge or of the hedge held of {OPTIONS[20].key}" in result.binding
+    assert not any("displayed" in name for name in result.binding)
+
+
+def test_a_holding_period_asks_for_a_risk_of_one_day():
+    with pytest.raises(ConfigError, match="expected horizon_days 1 with a holding period, found 10"):
+        plan(risk=RiskModel(horizon_days=10.0), holding=HoldingPeriod(days=10.0))
+
+
+def test_scenarios_and_factor_bands_keep_the_horizon_of_the_risk():
+    week = RiskModel(risk_price=1.0, horizon_days=7.0)
+    tail = ConditionalValueAtRisk(scenarios=SCENARIOS, level=0.9)
+    with pytest.raises(ConfigError, match="horizon of 7 days, found 1"):
+        plan(risk=week, objective=tail)
+    weekly = replace(SCENARIOS, horizon_ns=7 * SCENARIOS.horizon_ns)
+    assert plan(risk=week, objective=replace(tail, scenarios=weekly)).status is PlanStatus.OK
+    neutral = FactorNeutral(model=MODEL, bands={"BTC.level": Band.around(500.0)})
+    with pytest.raises(ConfigError, match="horizon of 7 days, found 1"):
+        plan(risk=week, objective=neutral)
+    assert plan(risk=week, objective=replace(neutral, model=MODEL.over(7.0))).status is PlanStatus.OK
+    # Without bands the model is taken over to the horizon.
+    assert plan(risk=week, objective=FactorNeutral(model=MODEL)).status is PlanStatus.OK
+
+
 def test_an_edge_both_ways_is_no_money_machine():
     edges = {item.key: EdgeQuote(buy=1e6, sell=1e6, max_contracts=3.0) for item in OPTIONS}
     result = plan(edges=edges)
@@ -207,6 +277,27 @@ def test_an_edge_does_not_push_a_plan_past_its_cost_limit():
     limits = replace(LIMITS, max_cost_usd=200.0)
     result = plan(limits=limits, edges=edges)
     assert 0.0 < result.cost_usd <= 200.0
+
+
+class Dearer:
+    """Charges more than it said per contract, as fees per fill do."""
+
+    def unit_cost(self, *args):
+        return COSTS.unit_cost(*args)
+
+    def charge(self, *args):
+        cost = COSTS.charge(*args)
+        return replace(cost, spread=1.4 * cost.spread, fee=1.4 * cost.fee)
+
+
+@pytest.mark.parametrize("objective", [None, ConditionalValueAtRisk(scenarios=SCENARIOS, level=0.9)])
+def test_a_plan_that_is_charged_more_than_expected_shrinks_and_does_not_vanish(objective):
+    limits = replace(LIMITS, max_cost_usd=300.0)
+    result = plan_hedge(
+        BOOK, SURFACE, MARKET, limits, HedgeState(), costs=Dearer(), risk=DEAR, objective=objective
+    )
+    assert 200.0 < result.cost_usd <= 300.0
+    assert result.objective_after < 0.1 * result.objective_before
 
 
 def test_bad_terms_are_refused():
@@ -229,8 +320,6 @@ def test_bad_terms_are_refused():
 
 def test_bands_that_contradict_each_other_are_named():
     # One option moves gamma and vega together: no gamma and a lot of vega cannot both be had.
-    from ivhedge.hedge import TenorBand
-
     limits = replace(
         LIMITS,
         gamma_1pct=Band.around(0.001),

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite, isnan
 from typing import Protocol
 
-from ivhedge.core.errors import ConfigError
+from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.units import NS_PER_HOUR
 from ivhedge.hedge.limits import Band
 
@@ -61,8 +62,8 @@ class IntervalTrigger:
     hours: float
 
     def __post_init__(self) -> None:
-        if not self.hours > 0.0:
-            raise ConfigError(f"expected an interval above 0 hours, found {self.hours}")
+        if not (isfinite(self.hours) and self.hours > 0.0):
+            raise ConfigError(f"expected a finite interval above 0 hours, found {self.hours}")
 
     def decide(self, ts_ns: int, last_hedge_ns: int | None, exposure: Mapping[str, float]) -> Decision:
         """Decide by the time passed."""
@@ -91,10 +92,28 @@ class BandTrigger:
             raise ConfigError("expected at least one band to watch, found none; use AlwaysTrigger instead")
 
     def decide(self, ts_ns: int, last_hedge_ns: int | None, exposure: Mapping[str, float]) -> Decision:
-        """Decide by the first exposure outside its band."""
+        """Decide by the first exposure outside its band.
+
+        Raises
+        ------
+        ConfigError
+            If a watched name is none of the exposures: it would never fire.
+        DataError
+            If a watched exposure is not a number.
+        """
+        unknown = sorted(self.bands.keys() - exposure.keys() - {"vega"})
+        if unknown:
+            raise ConfigError(
+                f"expected bands on exposures of {sorted(exposure)}, found {unknown}; use these names, or "
+                "'vega' for every vega bucket"
+            )
         for name, value in exposure.items():
             band = self.bands.get(name, self.bands.get("vega") if name.startswith("vega_") else None)
-            if band is not None and band.violation(value) > 0.0:
+            if band is None:
+                continue
+            if isnan(value):
+                raise DataError(f"expected a number for the exposure {name}, found {value}; check the marks")
+            if band.violation(value) > 0.0:
                 return Decision(True, f"{name} {value:.6g} outside {band.lower:.6g} to {band.upper:.6g}")
         return Decision(False, "every watched exposure is inside its band")
 

@@ -84,7 +84,8 @@ class FactorNeutral:
     ----------
     model : FactorModel
     bands : mapping of factor name to Band
-        USD (or coin) per standard deviation over the model's horizon; the others have no limit.
+        USD (or coin) per standard deviation over the model's horizon, which has to be the risk model's; the
+        others have no limit.
     residual, kurtosis
         As for `MinimumVariance`.
     """
@@ -108,7 +109,8 @@ class ConditionalValueAtRisk:
     Parameters
     ----------
     scenarios : ScenarioSet
-        With shocks of the market's underlying; a few hundred are solved in tens of milliseconds.
+        With shocks of the market's underlying over the horizon of the `RiskModel`; a few hundred are solved
+        in about a tenth of a second.
     level : float
         0.95 for the mean of the worst twentieth.
 

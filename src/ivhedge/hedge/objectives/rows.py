@@ -14,6 +14,7 @@ import numpy as np
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.instruments import Instrument
 from ivhedge.core.types import FloatArray
+from ivhedge.core.units import NS_PER_DAY
 from ivhedge.hedge.factors import Factors, RiskModel, factor_loadings, leg_loadings
 from ivhedge.hedge.limits import Band, Numeraire
 from ivhedge.hedge.objectives.definitions import (
@@ -169,6 +170,9 @@ def _model_rows(
     coin: bool,
 ) -> RiskRows:
     greek_loads = head[2]
+    if isinstance(objective, FactorNeutral) and objective.bands:
+        again = "rescale the bands and pass model.over(days)"
+        _check_horizon("bands per standard deviation", objective.model.horizon_days, risk, again)
     model = objective.model.over(risk.horizon_days)
     values = factor_values(legs, surface, model, coin=coin)
     money = index if coin else 1.0
@@ -200,6 +204,14 @@ def _model_rows(
         covariance * money**2,
         chosen,
     )
+
+
+def _check_horizon(what: str, days: float, risk: RiskModel, remedy: str) -> None:
+    if abs(days - risk.horizon_days) > 1e-9 * risk.horizon_days:
+        raise ConfigError(
+            f"expected {what} over the risk model's horizon of {risk.horizon_days:g} days, found {days:g}; "
+            f"{remedy}, or set RiskModel.horizon_days"
+        )
 
 
 def _own_rows(
@@ -239,6 +251,7 @@ def _tail_rows(
             f"expected scenarios of {surface.underlying}, found {list(scenarios.layout.underlyings)}; "
             "draw them from its panel"
         )
+    _check_horizon("scenarios", scenarios.horizon_ns / NS_PER_DAY, risk, "draw them over that horizon")
     profits = revalue(legs, {surface.underlying: surface}, scenarios, ts_ns)
     usd = profits.coin * index if coin else profits.usd
     total = usd[:, :held].sum(axis=1)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.hedge.optimiser.definite import is_semidefinite
 from ivhedge.hedge.optimiser.problem import HedgeProblem
 from ivhedge.hedge.optimiser.scaling import ScaledProblem, Units
 from ivhedge.pricing.jit import njit
@@ -117,6 +118,7 @@ def _prepare(
         for h in range(k):
             total += abs(covariance[i, h])
         good &= total < inf
+    good = good and is_semidefinite(covariance)
     far = risk > 0.0
     for j in range(n):
         buy, sell = buy_cost[j], sell_cost[j]

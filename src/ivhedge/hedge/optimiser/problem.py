@@ -7,6 +7,7 @@ import numpy as np
 
 from ivhedge.core.errors import DataError
 from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.hedge.optimiser.definite import check_covariance
 
 __all__ = [
     "Binding",
@@ -72,7 +73,7 @@ class HedgeProblem:
     loadings : FloatArray, shape (k, n)
         F, exposure per contract.
     covariance : FloatArray, shape (k, k)
-        S, USD² per unit of exposure².
+        S, USD² per unit of exposure²; positive semidefinite, may be singular.
     aversion : float
         a, per USD.
     penalty : FloatArray, shape (k,)
@@ -276,8 +277,8 @@ def check(problem: HedgeProblem) -> None:
     Raises
     ------
     DataError
-        If an input is not a number where one is needed, negative where it must not be, or a side with an
-        edge has no cap, or a round trip earns money.
+        If an input is not a number where one is needed, negative where it must not be, the covariance has a
+        negative eigenvalue or is not symmetric, a side with an edge has no cap, or a round trip earns money.
     """
     for name in _FINITE:
         if not np.isfinite(getattr(problem, name)).all():
@@ -298,6 +299,12 @@ def check(problem: HedgeProblem) -> None:
         raise DataError(
             "expected lower <= upper in the bands of a hedge problem, infinite where there is none; "
             f"found otherwise for factors {np.flatnonzero(~(problem.lower <= problem.upper)).tolist()}"
+        )
+    fault = check_covariance(problem.covariance)
+    if fault is not None:
+        raise DataError(
+            f"expected a positive semidefinite covariance in a hedge problem, {fault}; clip its negative "
+            "eigenvalues or take ivhedge.risk.factors.shrink_covariance"
         )
     _check_edges(problem)
     if problem.tail is not None:

@@ -33,8 +33,8 @@ def solve(problem: HedgeProblem) -> Solution:
     Raises
     ------
     DataError
-        If an input that must be finite is not, is negative where it must not be, an edge has no cap, or a
-        round trip earns money.
+        If an input that must be finite is not, is negative where it must not be, the covariance is not
+        positive semidefinite, an edge has no cap, or a round trip earns money.
 
     Notes
     -----

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from math import inf
 
 import numpy as np
 
@@ -137,6 +136,7 @@ def side_costs(
     ts_ns: int,
     hedges: Mapping[str, float],
     edges: Mapping[str, EdgeQuote],
+    positions: Mapping[str, float],
 ) -> SideCosts:
     """Costs per contract by side.
 
@@ -150,6 +150,8 @@ def side_costs(
     hedges : mapping of key to contracts
         Options held as hedges: taking one off has no exit to pay, and it is not turned round in one plan.
     edges : mapping of key to EdgeQuote
+    positions : mapping of key to contracts
+        What the book holds: it counts against the size of an edge.
     """
     caps = np.array(candidates.caps)
     max_buy = np.minimum(candidates.column("max_buy"), caps)
@@ -181,8 +183,8 @@ def side_costs(
         edge = edges.get(item.key)
         if edge is not None:
             edge_buy[j], edge_sell[j] = edge.buy, edge.sell
-            max_buy[j] = min(max_buy[j], edge.max_contracts if edge.buy > 0.0 else inf)
-            max_sell[j] = min(max_sell[j], edge.max_contracts if edge.sell > 0.0 else inf)
+            room_buy, room_sell = edge.room(positions.get(item.key, 0.0))
+            max_buy[j], max_sell[j] = min(max_buy[j], room_buy), min(max_sell[j], room_sell)
     plain = np.minimum(buy, sell)
     buy, sell = buy - edge_buy * day, sell - edge_sell * day
     # Who sells what it pays to buy forgoes that: a round trip never earns.

@@ -12,7 +12,8 @@ from ivhedge.hedge.factors import RiskModel
 from ivhedge.hedge.instruments import HedgeMarket
 from ivhedge.hedge.margin_guard import MarginGuard, judge_plans
 from ivhedge.hedge.objectives.rows import RiskRows
-from ivhedge.hedge.objectives.tail import round_tail, solve_tail, tail_objective
+from ivhedge.hedge.objectives.tail import solve_tail, tail_objective
+from ivhedge.hedge.objectives.tail_lots import round_tail
 from ivhedge.hedge.optimiser import (
     HedgeProblem,
     Solution,

@@ -123,20 +123,27 @@ def _binding(draft: Draft, legs: tuple[PlanLeg, ...], limits: HedgeLimits) -> tu
         room = (problem.max_buy if x > 0 else problem.max_sell)[j] - abs(x)
         if room < float(instrument.lot):
             full = True
-            displayed = room + abs(x) < limits.cap_of(instrument)
-            names.append(f"{'displayed size' if displayed else 'max_contracts'} of {instrument.key}")
+            names.append(f"{_cap_name(draft, limits, int(j), room + abs(x))} of {instrument.key}")
     spent = sum(leg.cost.total_usd for leg in legs)
-    smallest = np.min(
-        np.minimum(problem.buy_cost, problem.sell_cost) / draft.sides.per_day * [float(i.lot) for i in held]
-    )
+    # What the budget counts: no edge makes the smallest trade cheaper.
+    charge = np.minimum(*problem.charges) / draft.sides.per_day
+    smallest = np.min(charge * [float(max(i.lot, i.min_size)) for i in held])
     if limits.max_cost_usd is not None and spent + 2.0 * float(smallest) >= 0.95 * limits.max_cost_usd:
         full = True
         names.append("max_cost_usd")
     return (*names, *(() if full else _contradictions(draft)))
 
 
+def _cap_name(draft: Draft, limits: HedgeLimits, row: int, most: float) -> str:
+    unit = draft.candidates.units[row]
+    if most >= limits.cap_of(draft.candidates.instruments[row]):
+        return "max_contracts"
+    displayed = unit.max_buy if draft.lots[row] > 0 else unit.max_sell
+    return "displayed size" if most >= displayed else "size of the edge or of the hedge held"
+
+
 def _contradictions(draft: Draft) -> tuple[str, ...]:
-    """Missed bands that could each be met alone: it is the bands together that ask too much."""
+    """Whether missed bands could each be met alone: then it is the bands together that ask too much."""
     problem, names = draft.problem, draft.rows.factors.names
     after = problem.exposure + problem.loadings @ draft.contracts
     missed = np.flatnonzero(band_violation(problem, after) > problem.reach * (1.0 + 1e-9) + 1e-12)
@@ -144,8 +151,10 @@ def _contradictions(draft: Draft) -> tuple[str, ...]:
         return ()
     return tuple(
         f"band {names[i]} can be met alone, not together with the other bands"
+        if _reachable(problem, int(i))
+        else f"band {names[i]} is beyond the sizes of all instruments together"
         for i in missed
-        if problem.loadings[i].any() and _reachable(problem, int(i))
+        if problem.loadings[i].any()
     )
 
 

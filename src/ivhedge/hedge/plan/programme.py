@@ -17,22 +17,24 @@ from ivhedge.hedge.limits import HedgeLimits, Numeraire
 from ivhedge.hedge.margin_guard import MarginGuard
 from ivhedge.hedge.objectives.definitions import BucketedVega, HedgeObjective
 from ivhedge.hedge.objectives.rows import RiskRows, risk_rows
-from ivhedge.hedge.optimiser import HedgeProblem
+from ivhedge.hedge.optimiser import HedgeProblem, Solution
 from ivhedge.hedge.plan.candidates import Candidates, SideCosts, find_candidates, side_costs
 from ivhedge.hedge.plan.draft import Draft, inside_margin, legs_of, solve_in_lots
 from ivhedge.hedge.plan.outcome import finish
 from ivhedge.hedge.plan.problem import build_problem, restrict
 from ivhedge.hedge.plan.select import choose_options, reduce
-from ivhedge.hedge.plan.terms import EdgeQuote, HoldingPeriod, checked_edges, life_days
+from ivhedge.hedge.plan.terms import EdgeQuote, HoldingPeriod, check_holding, checked_edges, life_days
 from ivhedge.hedge.plan.worth import why_no_option
 from ivhedge.hedge.ratios import HedgeRatio
-from ivhedge.hedge.result import HedgePlan
+from ivhedge.hedge.result import HedgePlan, PlanLeg
 from ivhedge.hedge.triggers import HedgeState
 from ivhedge.ledger.book import Book
 from ivhedge.risk.legs import check_legs, price_legs
 from ivhedge.surface.base import VolSurface
 
 __all__ = ["plan_hedge"]
+
+_BUDGETS = 4
 
 
 def plan_hedge(
@@ -81,7 +83,7 @@ def plan_hedge(
     hedge_keys : collection of str
         Keys of the book's options that are there as hedges.
     edges : mapping of key to EdgeQuote, optional
-        Expected profit of candidate trades; left out of a plan that they would take past the cost limit.
+        Expected profit of candidate trades; it does not count against the cost limit.
 
     Returns
     -------
@@ -98,13 +100,16 @@ def plan_hedge(
     DataError
         If a held instrument has no price on the surface.
     ConfigError
-        If a venue has no fee schedule, the objective does not cover the underlying, `max_hedge_options` is
-        negative, an edge is on an instrument that is not in the market, or a ratio comes with a risk model
-        that correlates spot and vol: that would count the same thing twice.
+        If a venue has no fee schedule, the objective does not cover the underlying, its scenarios or bands
+        are over another horizon than the risk model's, a holding period comes with a horizon that is not a
+        day, `max_hedge_options` is negative, an edge is on an instrument that is not in the market, or a
+        ratio comes with a risk model that correlates spot and vol: that would count the same thing twice.
     """
     if max_hedge_options is not None and max_hedge_options < 0:
         raise ConfigError(f"expected max_hedge_options at or above 0 or None, found {max_hedge_options}")
     risk, edges = risk or RiskModel(), checked_edges(edges, market.instruments)
+    if holding is not None:
+        check_holding(risk.horizon_days)
     if ratio is not None and risk.spot_vol_correlation != 0.0:
         raise ConfigError(
             f"expected spot_vol_correlation 0 with the hedge ratio {ratio.name}, found "
@@ -138,33 +143,13 @@ def plan_hedge(
     hedges = {item.key: float(q) for item, q in positions if item.key in hedge_keys}
     life = life_days(held, loads, hedges) if holding is not None else inf
     counted = holding.counted_days(life) if holding is not None else None
-    sides = side_costs(candidates, holding, life, market.ts_ns, hedges, edges)
+    owned: dict[str, float] = {}
+    for item, quantity in positions:
+        owned[item.key] = owned.get(item.key, 0.0) + float(quantity)
+    sides = side_costs(candidates, holding, life, market.ts_ns, hedges, edges, owned)
     full, count = build_problem(rows, risk, limits, candidates, sides), len(candidates.rows)
     draft = _Choice(market, rows, full, risk, candidates, sides).cut(max_hedge_options, hedges)
-    problem, lots, solution = solve_in_lots(draft.problem, draft.rows, draft.candidates, risk)
-    draft = replace(draft, problem=problem, lots=lots)
-    if not draft.is_better:
-        draft = draft.none()
-    legs = legs_of(draft, costs)
-    if limits.max_cost_usd is not None and sum(leg.cost.total_usd for leg in legs) > limits.max_cost_usd:
-        if edges:
-            return plan_hedge(
-                book,
-                surface,
-                market,
-                limits,
-                state,
-                costs=costs,
-                risk=risk,
-                margin=margin,
-                ratio=ratio,
-                objective=objective,
-                holding=holding,
-                max_hedge_options=max_hedge_options,
-                hedge_keys=hedge_keys,
-            )
-        # Ticks and fee rounding took it past the limit by a hair; no trade is always within it.
-        draft, legs = draft.none(), ()
+    draft, solution, legs = _within_cost(draft, costs, limits.max_cost_usd)
     refused: tuple[str, ...] = ()
     if margin is not None and legs:
         draft, refused = inside_margin(draft, legs, margin, book, chosen, costs)
@@ -174,6 +159,26 @@ def plan_hedge(
     return finish(
         draft, legs, solution, limits, decision.fire, decision.reason, notes, refused, count, counted
     )
+
+
+def _within_cost(
+    draft: Draft, costs: CostModel, most: float | None
+) -> tuple[Draft, Solution, tuple[PlanLeg, ...]]:
+    # Ticks, rounded fees and fees per fill may take the charges past a budget that the programme kept: then
+    # it gets a smaller one. No trade is always within it.
+    budget = draft.problem.budget
+    for _ in range(_BUDGETS):
+        problem = replace(draft.problem, budget=budget)
+        problem, lots, solution = solve_in_lots(problem, draft.rows, draft.candidates, draft.risk)
+        found = replace(draft, problem=problem, lots=lots)
+        if not found.is_better:
+            return found.none(), solution, ()
+        legs = legs_of(found, costs)
+        spent = sum(leg.cost.total_usd for leg in legs)
+        if most is None or spent <= most:
+            return found, solution, legs
+        budget = 0.99 * budget * most / spent
+    return found.none(), solution, ()
 
 
 class _Choice:

@@ -12,7 +12,7 @@ from ivhedge.core.types import FloatArray
 from ivhedge.core.units import DAYS_PER_YEAR
 from ivhedge.risk.legs import Legs
 
-__all__ = ["EdgeQuote", "HoldingPeriod", "checked_edges", "life_days"]
+__all__ = ["EdgeQuote", "HoldingPeriod", "check_holding", "checked_edges", "life_days"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +20,10 @@ class HoldingPeriod:
     """How long a hedge serves, and what it costs to get out of it.
 
     With it a plan counts in USD a day: risk at its price of one day, and a day's share of the cost of a trade
-    in and out. Vega dies like ``√(1 − t/T)`` over the life T of the book (the mean time to expiry by
-    vega), so `days` count as ``2T/3·(1 − (1 − d/T)^{3/2})``, d the lesser of `days` and T. Books about to
-    expire decline by themselves: there is little left of what a hedge would have to earn its cost with.
+    in and out. Hence it asks for a `RiskModel` whose horizon is a day. Vega dies like ``√(1 − t/T)`` over the
+    life T of the book (the mean time to expiry by vega), so `days` count as ``2T/3·(1 − (1 − d/T)^{3/2})``, d
+    the lesser of `days` and T. Books about to expire decline by themselves: there is little left of what a
+    hedge would have to earn its cost with.
 
     Parameters
     ----------
@@ -67,8 +68,9 @@ class EdgeQuote:
     buy, sell : float
         Of buying and of selling one contract against its mark, before costs; may be negative.
     max_contracts : float
-        Largest trade in one plan on a side with a positive edge; above 0 and finite, so that no edge, however
-        wrong, is followed without end.
+        Most to hold on a side with a positive edge, what the book holds of the instrument counted, and most
+        to trade there in one plan; above 0 and finite, so that no edge, however wrong, is followed without
+        end, be it by one plan or by many.
     """
 
     buy: float = 0.0
@@ -80,6 +82,28 @@ class EdgeQuote:
             raise ConfigError(f"expected finite edges, found {self.buy} and {self.sell}")
         if not (isfinite(self.max_contracts) and self.max_contracts > 0.0):
             raise ConfigError(f"expected max_contracts above 0 and finite, found {self.max_contracts}")
+
+    def room(self, held: float) -> tuple[float, float]:
+        """Most contracts to buy and to sell, of an instrument of which `held` are held."""
+        cap = self.max_contracts
+        return (
+            max(cap - max(held, 0.0), 0.0) if self.buy > 0.0 else inf,
+            max(cap - max(-held, 0.0), 0.0) if self.sell > 0.0 else inf,
+        )
+
+
+def check_holding(horizon_days: float) -> None:
+    """Refuse a holding period with a risk model of another horizon than a day.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if abs(horizon_days - 1.0) > 1e-9:
+        raise ConfigError(
+            f"expected horizon_days 1 with a holding period, found {horizon_days:g}: it weighs a day's risk "
+            "against a day's share of the cost; leave RiskModel.horizon_days at 1 and set HoldingPeriod.days"
+        )
 
 
 def checked_edges(
