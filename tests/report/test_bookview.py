@@ -85,7 +85,9 @@ def test_nothing_of_the_data_runs_on_the_page(view: BookView) -> None:
 def test_a_heat_map_keeps_its_cells_and_drops_the_unknown(view: BookView) -> None:
     drawn = [o for o in options(render_book_html(view)).values() if o["series"][0]["type"] == "heatmap"]
     assert len(drawn) == 1
-    cells = {tuple(cell[:2]): cell[2] for cell in drawn[0]["series"][0]["data"]}
+    data = drawn[0]["series"][0]["data"]
+    cells = {tuple(cell["value"][:2]): cell["value"][2] for cell in data}
+    assert {cell["label"]["formatter"] for cell in data} == {"+1,000", "−250,000", "0"}
     # ECharts counts rows from below.
     assert cells == {(0, 1): 1_000.0, (1, 1): -250_000.0, (1, 0): 0.0}
     assert drawn[0]["yAxis"]["data"] == ["0", "+5"]
@@ -104,7 +106,7 @@ def test_the_same_view_gives_the_same_picture(view: BookView, tmp_path: Path) ->
     assert first == second
     assert first.startswith(b"\x89PNG")
     words = [text.get_text() for ax in book_figure(view).axes for text in ax.texts]
-    assert {"1k", "−250k", "–", "0"} <= set(words)
+    assert {"+1,000", "−250,000", "–", "0"} <= set(words)
 
 
 def test_an_empty_view_is_drawn_too(view: BookView, tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_an_empty_view_is_drawn_too(view: BookView, tmp_path: Path) -> None:
 
 def test_long_tables_say_how_much_is_left_out_of_the_picture(view: BookView) -> None:
     pytest.importorskip("matplotlib")
-    table = TableView(title="legs", headings=("leg", "P&L"), rows=tuple((f"leg {i}", "1") for i in range(40)))
+    table = TableView(title="legs", headings=("leg", "P&L"), rows=tuple((f"leg {i}", "1") for i in range(52)))
     figure = book_figure(replace(view, facts=(), bars=(), heats=(), tables=(table,)))
     assert figure.axes[0].get_title(loc="left") == "legs; 12 more rows"
 

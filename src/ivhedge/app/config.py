@@ -81,7 +81,8 @@ _M = TypeVar("_M", bound=_Model)
 
 def _load(path: Path, model: type[_M]) -> _M:
     if not path.is_file():
-        raise ConfigError(f"expected a TOML file, found nothing at {path}")
+        found = "a folder" if path.is_dir() else "nothing"
+        raise ConfigError(f"expected a TOML file, found {found} at {path}; name the file itself")
     try:
         return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
@@ -94,8 +95,10 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"])
-        found = "" if item["type"] == "missing" else f", found {item['input']!r}"
-        lines.append(f"{where}: {item['msg']}{found}")
+        if item["type"] == "missing":
+            lines.append(f"{where}: {item['msg']}, found none: add it")
+        else:
+            lines.append(f"{where}: {item['msg']}, found {item['input']!r}")
     return "; ".join(lines)
 
 

@@ -4,21 +4,26 @@ from pathlib import Path
 
 from ivhedge.report import atomic
 from ivhedge.report import format as fmt
+from ivhedge.report.bookcharts import book_bars, book_heat
 from ivhedge.report.bookview import BookView, TableView
-from ivhedge.report.charts.heat import bar_chart, heat_chart
 from ivhedge.report.markup import Markup, table, tag
 from ivhedge.report.page import Page, panel
 
 __all__ = ["render_book_html", "write_book_report"]
 
 _WIDE = 7
+_LONG = 32
 
 
 def render_book_html(view: BookView) -> str:
     """Render a view as one self-contained document."""
     page = Page(f"{view.title} · ivhedge")
     facts = table(["Measure", "Value"], view.facts, text_columns=(0, 1), wrapped_columns=(1,))
-    bars = [page.chart(bar_chart(item)) for item in view.bars]
+    bars = [
+        page.chart(book_bars(item), width="full" if max(map(len, item.names)) > _LONG else "")
+        for item in view.bars
+        if item.names
+    ]
     overview = [*([panel("In short", "", facts)] if view.facts else []), *bars]
     notes = tag("ul", *(tag("li", note) for note in view.notes), class_="plain warn")
     page.section(
@@ -29,7 +34,7 @@ def render_book_html(view: BookView) -> str:
     )
     if view.heats:
         heats = [
-            page.chart(heat_chart(item), width="full" if len(item.columns) > _WIDE else "")
+            page.chart(book_heat(item), width="full" if len(item.columns) > _WIDE else "")
             for item in view.heats
         ]
         page.section("maps", "Maps", tag("div", *heats, class_="grid"))

@@ -9,12 +9,13 @@ from ivhedge.engine.desk import Desk
 from ivhedge.engine.desk_explain import DeskExplanation
 from ivhedge.report import Bars, BookView, HeatMap, TableView
 from ivhedge.report import format as fmt
-from ivhedge.report.bookview import Unit
+from ivhedge.report.booknumbers import decimals, money_column, said_once, unit_of, without_zeros
 
 __all__ = ["explain_to_dict", "explain_view"]
 
 _GOOD_RESIDUAL = 0.02
 _HOURS = 3.6e12
+_ALWAYS = ("residual", "unexplained")
 _LEG_TERMS = ("theta", "delta", "gamma", "vega")
 _PARTS = (
     "book",
@@ -33,13 +34,10 @@ _PARTS = (
 def explain_view(desk: Desk, seen: DeskExplanation) -> BookView:
     """Collect what there is to see of an explained profit."""
     totals = seen.explanation.totals()
-    doubtful = [
-        (name, status)
-        for name, status in zip(seen.explanation.legs, seen.explanation.status, strict=True)
-        if status.value not in ("ok", "settled")
-    ]
+    doubtful = _doubtful(seen)
     parts = [
-        f"{_money(row['total'], row['currency'])} {row['currency']}" for row in totals.iter_rows(named=True)
+        f"{money_column([row['total']], row['currency'], signed=True)[0]} {row['currency']}"
+        for row in totals.iter_rows(named=True)
     ]
     shares = [row["residual_share"] for row in totals.iter_rows(named=True)]
     worst = max((share for share in shares if share is not None), default=0.0)
@@ -62,37 +60,36 @@ def explain_view(desk: Desk, seen: DeskExplanation) -> BookView:
         bars=(*_bars(seen, "term"), *_bars(seen, "factor")),
         heats=_heats(seen),
         tables=(_totals(totals), _legs(seen)),
-        notes=(
-            *(f"{name}: {status.describe()}" for name, status in doubtful),
-            *seen.notes,
-            *desk.warnings,
-        ),
+        notes=said_once((*doubtful, *seen.notes, *desk.warnings)),
     )
 
 
-def _money(value: float, currency: str) -> str:
-    return fmt.amount(value, currency, signed=True)
-
-
-def _unit(currency: str) -> Unit:
-    return "usd" if currency.startswith("USD") else "coin"
+def _doubtful(seen: DeskExplanation) -> list[str]:
+    """What was not explained from a leg's own marks: each reason once, with the legs it is true of."""
+    legs: dict[str, list[str]] = {}
+    for name, status in zip(seen.explanation.legs, seen.explanation.status, strict=True):
+        if status.value not in ("ok", "settled"):
+            known = legs.setdefault(status.describe(), [])
+            if name not in known:
+                known.append(name)
+    return [f"{', '.join(names)}: {reason}" for reason, names in legs.items()]
 
 
 def _bars(seen: DeskExplanation, key: Literal["term", "factor"]) -> list[Bars]:
     table = seen.explanation.by(key)
     shown = []
     for currency in table["currency"].unique().sort():
-        rows = table.filter((pl.col("currency") == currency) & (pl.col("profit") != 0.0))
-        names, profits = rows[key].to_list(), rows["profit"].to_list()
-        if names:
-            bars = Bars(
-                title=f"profit by {key}",
-                note=currency,
-                names=tuple(names),
-                values=tuple(profits),
-                unit=_unit(currency),
-            )
-            shown.append(bars)
+        rows = table.filter(pl.col("currency") == currency)
+        unit, profits = unit_of(currency), dict(rows.select(key, "profit").iter_rows())
+        kept, left_out = without_zeros(profits, unit, always=_ALWAYS)
+        bars = Bars(
+            title=f"profit by {key}",
+            note="; ".join(filter(None, (currency, left_out))),
+            names=tuple(kept),
+            values=tuple(kept.values()),
+            unit=unit,
+        )
+        shown.append(bars)
     return shown
 
 
@@ -113,7 +110,7 @@ def _heats(seen: DeskExplanation) -> tuple[HeatMap, ...]:
                 columns=tuple(labels),
                 rows=tuple(names),
                 values=rows.select(names).to_numpy().T,
-                unit=_unit(currency),
+                unit=unit_of(currency),
             )
         )
     return tuple(maps)
@@ -122,8 +119,9 @@ def _heats(seen: DeskExplanation) -> tuple[HeatMap, ...]:
 def _totals(totals: pl.DataFrame) -> TableView:
     rows = []
     for row in totals.iter_rows(named=True):
-        code = row["currency"]
-        rows += [(name.replace("_", " "), _money(row[name], code), code) for name in ("total", *_PARTS)]
+        names, code = ("total", *_PARTS), row["currency"]
+        profits = money_column([row[name] for name in names], code, signed=True)
+        rows += [(name.replace("_", " "), profit, code) for name, profit in zip(names, profits, strict=True)]
     return TableView(
         title="book and hedge moves apart from carry",
         note="carry = theta + basis roll + funding + fees",
@@ -142,15 +140,26 @@ def _legs(seen: DeskExplanation) -> TableView:
         other=pl.col("total") - pl.sum_horizontal(*shown, "residual", "unexplained"),
         leg=pl.col("leg").str.split(":").list.last(),
     )
+    columns = [*shown, "other", *last]
+    # As many decimals in all rows of a currency.
+    places = {
+        code: decimals(rows.select(columns).to_numpy().ravel(), unit_of(str(code)))
+        for (code,), rows in table.group_by("currency")
+    }
     rows = [
-        (row["leg"], *(_money(row[name], row["currency"]) for name in (*shown, "other", *last)))
+        (
+            row["leg"],
+            *(fmt.number(row[name], places[row["currency"]], signed=True) for name in columns),
+            row["currency"],
+        )
         for row in table.iter_rows(named=True)
     ]
     return TableView(
         title="profit by leg",
         note="settlement currency of each leg",
-        headings=("leg", *shown, "other", *last),
+        headings=("leg", *columns, "currency"),
         rows=tuple(rows),
+        text=(0, len(columns) + 1),
     )
 
 

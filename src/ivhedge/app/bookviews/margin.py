@@ -1,14 +1,13 @@
 """Margin of a book under a venue's rules: now, after stresses, and how far liquidation is."""
 
 from collections.abc import Callable
-from functools import partial
 
 from ivhedge.core.units import format_ns
 from ivhedge.engine.desk import Desk
 from ivhedge.engine.desk_margin import DeskMargin
 from ivhedge.report import Bars, BookView, TableView
 from ivhedge.report import format as fmt
-from ivhedge.report.bookview import Unit
+from ivhedge.report.booknumbers import decimals, minus, said_once, unit_of, without_zeros
 from ivhedge.risk.margin import DistanceStatus, MarginStatus
 
 __all__ = ["margin_to_dict", "margin_view"]
@@ -28,7 +27,7 @@ _WORDS = {
 def margin_view(desk: Desk, seen: DeskMargin) -> BookView:
     """Collect what there is to see of a book's margin."""
     now = seen.now
-    money = _money(now.currency)
+    money = _money(now.currency, now.equity, now.initial, now.maintenance)
     use = now.initial / now.equity if now.equity > 0.0 else float("inf")
     safe = now.maintenance_excess >= 0.0
     verdict = (
@@ -46,21 +45,23 @@ def margin_view(desk: Desk, seen: DeskMargin) -> BookView:
             ("initial margin", f"{money(now.initial)} {now.currency}"),
             ("maintenance margin", f"{money(now.maintenance)} {now.currency}"),
             ("free before initial", f"{money(now.initial_excess)} {now.currency}"),
-            *((("worst scenario", now.worst_scenario),) if now.worst_scenario else ()),
+            *((("worst scenario", minus(now.worst_scenario)),) if now.worst_scenario else ()),
             ("below maintenance after", _below(seen)),
             *_distances(seen),
         ),
         bars=(
-            *_bars("P&L by scenario", now.by_scenario, now.currency),
-            *_bars("margin by component", now.by_component, now.currency),
+            *_bars("loss counted by scenario", now.by_scenario, now.currency),
+            *_bars("margin by component", now.by_component, now.currency, zeros=False),
         ),
         tables=(_after(seen), *_positions(seen)),
-        notes=(*now.notes, *seen.notes, *desk.warnings),
+        notes=said_once((*now.notes, *seen.notes, *desk.warnings)),
     )
 
 
-def _money(currency: str) -> Callable[[float], str]:
-    return partial(fmt.amount, currency=currency)
+def _money(currency: str, *amounts: float) -> Callable[[float], str]:
+    """Words for amounts that stand together: the largest says how many decimals."""
+    places = decimals(amounts, unit_of(currency))
+    return lambda value: fmt.number(value, places)
 
 
 def _distances(seen: DeskMargin) -> list[tuple[str, str]]:
@@ -78,26 +79,29 @@ def _below(seen: DeskMargin) -> str:
     return ", ".join(names) or "none of the stresses"
 
 
-def _bars(title: str, values: dict[str, float], currency: str) -> tuple[Bars, ...]:
-    kept = {name: value for name, value in values.items() if value != 0.0}
+def _bars(title: str, values: dict[str, float], currency: str, *, zeros: bool = True) -> tuple[Bars, ...]:
+    """With zeros: a scenario in which nothing is lost says so."""
+    unit = unit_of(currency)
+    kept, left_out = (values, "") if zeros else without_zeros(values, unit)
     if not kept:
         return ()
-    unit: Unit = "usd" if currency.startswith("USD") else "coin"
-    return (Bars(title=title, note=currency, names=tuple(kept), values=tuple(kept.values()), unit=unit),)
+    note = "; ".join(filter(None, (currency, left_out)))
+    names = tuple(minus(name) for name in kept)
+    return (Bars(title=title, note=note, names=names, values=tuple(kept.values()), unit=unit),)
 
 
 def _after(seen: DeskMargin) -> TableView:
-    money = _money(seen.now.currency)
-    rows = [
-        (
-            name,
-            money(float(batch.equity[0])),
-            money(float(batch.initial[0])),
-            money(float(batch.maintenance[0])),
-            money(float(batch.equity[0] - batch.maintenance[0])),
+    amounts = {
+        name: (
+            float(batch.equity[0]),
+            float(batch.initial[0]),
+            float(batch.maintenance[0]),
+            float(batch.equity[0] - batch.maintenance[0]),
         )
         for name, batch in seen.stressed.items()
-    ]
+    }
+    money = _money(seen.now.currency, *(value for row in amounts.values() for value in row))
+    rows = [(name, *map(money, row)) for name, row in amounts.items()]
     return TableView(
         title="margin after stresses",
         note=f"{seen.now.currency}; spot and each tenor's own vol shift",
@@ -109,8 +113,8 @@ def _after(seen: DeskMargin) -> TableView:
 def _positions(seen: DeskMargin) -> tuple[TableView, ...]:
     if not seen.now.by_position:
         return ()
-    money = _money(seen.now.currency)
     by_position = seen.now.by_position.items()
+    money = _money(seen.now.currency, *(value for _, pair in by_position for value in pair))
     rows = tuple((name, money(initial), money(least)) for name, (initial, least) in by_position)
     note = f"{seen.now.currency}, before the bounded loss of an expiry"
     return (

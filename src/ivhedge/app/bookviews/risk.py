@@ -9,6 +9,7 @@ from ivhedge.core.units import format_ns
 from ivhedge.engine.desk import Desk
 from ivhedge.report import BookView, HeatMap, TableView
 from ivhedge.report import format as fmt
+from ivhedge.report.booknumbers import said_once
 from ivhedge.risk import Exposures, SpotVolMatrix
 from ivhedge.risk.buckets import VegaGrid, delta_label
 
@@ -44,17 +45,19 @@ def risk_view(desk: Desk, seen: Exposures, matrix: SpotVolMatrix) -> BookView:
         facts=(
             ("index", f"{fmt.price(desk.index)} USD"),
             ("legs", fmt.count(len(seen.priced.instruments))),
-            (f"collateral, {coin}", fmt.number(account["collateral_coin"], 4)),
+            (f"collateral, {coin}", fmt.number(account["collateral_coin"], 3)),
             ("collateral, dollars", fmt.number(account["collateral_usd"])),
             ("delta of the account in USD, coins", fmt.number(account["delta_usd"], 3, signed=True)),
             ("delta of the account in coin, coins", fmt.number(account["delta_coin"], 3, signed=True)),
         ),
         tables=(_by_expiry(seen, coin),),
         heats=(spot_vol_heat(matrix), _vega_heat(seen.vega_grid(coin))),
-        notes=(
-            *(f"{name} has no price: {status}" for name, status in unpriced),
-            *(f"{name} is left out of spot × vol: {why}" for name, why in matrix.skipped),
-            *desk.warnings,
+        notes=said_once(
+            (
+                *(f"{name} has no price: {status}" for name, status in unpriced),
+                *(f"{name} is left out of spot × vol: {why}" for name, why in matrix.skipped),
+                *desk.warnings,
+            )
         ),
     )
 

@@ -6,6 +6,7 @@ from ivhedge.core.units import format_ns
 from ivhedge.engine.desk import Desk
 from ivhedge.report import Bars, BookView, HeatMap, TableView
 from ivhedge.report import format as fmt
+from ivhedge.report.booknumbers import minus, said_once
 from ivhedge.risk.stress import Stress, StressReport, StressResult
 
 __all__ = ["stress_to_dict", "stress_view"]
@@ -14,8 +15,12 @@ _LEGS_SHOWN = 15
 
 
 def stress_view(desk: Desk, report: StressReport) -> BookView:
-    """Collect what there is to see of a book under stress."""
-    worst = report.worst
+    """Collect what there is to see of a book under stress.
+
+    The verdict and the legs are those of the worst move of the market: at one venue, its loss takes all that
+    is there and says nothing of the book.
+    """
+    worst = _worst_market(report)
     after, before = worst.equity_after_usd, worst.equity_before_usd
     left = "equity not known" if after is None else f"equity left {fmt.number(after)} USD"
     share = "" if not before else f" ({fmt.percent(worst.pnl_usd / before, 0, signed=True)} of equity)"
@@ -23,36 +28,41 @@ def stress_view(desk: Desk, report: StressReport) -> BookView:
         title=f"{desk.book.name} · stress, {desk.underlying}",
         ts_ns=desk.ts_ns,
         verdict=(
-            f"worst: {worst.stress.title}: {fmt.number(worst.pnl_usd, signed=True)} USD{share}; {left}"
+            f"worst: {minus(worst.stress.title)}: {fmt.number(worst.pnl_usd, signed=True)} USD{share}; {left}"
             f"{desk.shortfall}"
         ),
         good=after is not None and after > 0.0 and not worst.unpriced and not desk.warnings,
         facts=(
             ("equity before", "not known" if before is None else f"{fmt.number(before)} USD"),
             ("stresses", fmt.count(len(report.results))),
-            ("worst without the loss of a venue", _worst_market(report)),
+            ("loss of a venue", _lost_venue(report)),
             ("figures as of", f"{report.as_of:%Y-%m-%d}"),
         ),
         bars=(
             Bars(
                 title="P&L by stress",
                 note="USD, legs, collateral, exit cost and losses at venues",
-                names=tuple(result.stress.title for result in report.results),
+                names=tuple(minus(result.stress.title) for result in report.results),
                 values=tuple(result.pnl_usd for result in report.results),
             ),
         ),
         heats=_heats(worst),
         tables=(_table(report, desk.underlying), _legs(worst)),
-        notes=(*_notes(report), *desk.warnings),
+        notes=said_once((*_notes(report), *desk.warnings)),
     )
 
 
-def _worst_market(report: StressReport) -> str:
+def _worst_market(report: StressReport) -> StressResult:
     results = [result for result in report.results if result.stress.venue is None]
+    return min(results, key=lambda result: result.pnl_usd) if results else report.worst
+
+
+def _lost_venue(report: StressReport) -> str:
+    results = [result for result in report.results if result.stress.venue is not None]
     if not results:
-        return "none asked for"
+        return "not asked for"
     worst = min(results, key=lambda result: result.pnl_usd)
-    return f"{worst.stress.title}: {fmt.number(worst.pnl_usd, signed=True)} USD"
+    return f"{fmt.number(worst.pnl_usd, signed=True)} USD: {minus(worst.stress.title)}"
 
 
 def _table(report: StressReport, underlying: str) -> TableView:
@@ -133,8 +143,8 @@ def _legs(worst: StressResult) -> TableView:
         for row in legs.iter_rows(named=True)
     ]
     return TableView(
-        title="legs that lose most in the worst stress",
-        note="USD; delta in coins",
+        title="legs that lose most in it",
+        note=f"{minus(worst.stress.title)}; USD; delta in coins",
         headings=("leg", "status", "vol before", "vol after", "P&L", "delta after"),
         rows=tuple(rows),
         text=(0, 1),
@@ -142,7 +152,7 @@ def _legs(worst: StressResult) -> TableView:
 
 
 def _notes(report: StressReport) -> list[str]:
-    worst = report.worst
+    worst = _worst_market(report)
     notes = [f"{name} has no price ({status}): equity is not known" for name, status in worst.unpriced]
     if worst.conservative:
         notes.append(

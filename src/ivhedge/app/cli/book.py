@@ -8,7 +8,16 @@ import typer
 
 from ivhedge.app.cli.drawing import HtmlPath, PngPath, check_drawings, show
 from ivhedge.app.cli.output import console, emit_json, say
-from ivhedge.app.cli.sources import AsJson, At, Chains, Underlying, load_snapshot, load_snapshots, read_text
+from ivhedge.app.cli.sources import (
+    AsJson,
+    At,
+    Chains,
+    Underlying,
+    load_snapshot,
+    load_snapshots,
+    read_text,
+    require_file,
+)
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.units import format_ns
 
@@ -36,7 +45,8 @@ def risk(
     from ivhedge.engine.desk import open_desk
 
     check_drawings(html, png)
-    desk = open_desk(load_snapshot(chains, underlying, at), load_book(book))
+    spec = load_book(book)
+    desk = open_desk(load_snapshot(chains, underlying, at), spec)
     parts = (desk, desk.exposures(), desk.spot_vol())
     show(risk_view(*parts), risk_to_dict(*parts), as_json=as_json, html=html, png=png)
 
@@ -63,9 +73,9 @@ def stress(
     from ivhedge.risk.stress import run_stress
 
     check_drawings(html, png)
-    stresses = _catalogue(catalogue, only)
-    desk = open_desk(load_snapshot(chains, underlying, at), load_book(book))
-    report = run_stress(desk.book, {desk.underlying: desk.surface}, stresses, desk.ts_ns)
+    stresses, spec = _catalogue(catalogue, only), load_book(book)
+    desk = open_desk(load_snapshot(chains, underlying, at), spec)
+    report = run_stress(desk.book, {desk.underlying: desk.surface}, stresses, desk.ts_ns, strict=False)
     show(stress_view(desk, report), stress_to_dict(desk, report), as_json=as_json, html=html, png=png)
 
 
@@ -89,7 +99,7 @@ def margin(
     as_json: AsJson = False,
 ) -> None:
     """Show a book's initial and maintenance margin, after stresses too, and how far liquidation is."""
-    from ivhedge.app.bookviews import margin_to_dict, margin_view
+    from ivhedge.app.bookviews import margin_to_dict, margin_view, require_settlement
     from ivhedge.app.config import load_book
     from ivhedge.engine.desk import open_desk
     from ivhedge.engine.desk_margin import desk_margin
@@ -103,7 +113,9 @@ def margin(
         if own.suffix == ".toml"
         else load_margin_profile(profile)
     )
-    desk = open_desk(load_snapshot(chains, underlying, at), load_book(book))
+    spec = load_book(book)
+    desk = open_desk(load_snapshot(chains, underlying, at), spec)
+    require_settlement(desk, rules)
     day = None if on is None else on.date()
     seen = desk_margin(desk, rules, load_catalogue(), on=day, conservative=conservative)
     show(margin_view(desk, seen), margin_to_dict(desk, seen), as_json=as_json, html=html, png=png)
@@ -140,8 +152,11 @@ def explain(
     if method not in ("taylor", "revaluation"):
         raise ConfigError(f"expected --method taylor or revaluation, found {method!r}")
     settings = ExplainSettings(method="taylor" if method == "taylor" else "revaluation")
+    if bars is not None:
+        require_file(bars, "--bars", "a parquet file of hourly bars")
+    spec = load_book(book)
     first, *later = load_snapshots(chains, underlying, start, end)
-    desk = open_desk(first, load_book(book))
+    desk = open_desk(first, spec)
     seen = explain_desk(desk, later, bars=bars, settings=settings)
     show(explain_view(desk, seen), explain_to_dict(desk, seen), as_json=as_json, html=html, png=png)
 
@@ -172,7 +187,8 @@ def plan(
     known = {item.name: item for item in load_policies(policies)}
     if policy not in known:
         raise ConfigError(f"{policies}: expected a policy of {sorted(known)}, found {policy!r}")
-    desk = open_desk(load_snapshot(chains, underlying, at), load_book(book))
+    spec = load_book(book)
+    desk = open_desk(load_snapshot(chains, underlying, at), spec)
     planned = desk.plan(known[policy], ReplayConfig(name="plan", numeraire=numeraire))
     if as_json:
         emit_json(planned.to_dict())

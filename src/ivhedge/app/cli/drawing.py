@@ -1,5 +1,6 @@
 """Options and steps shared by the commands that draw a book: terminal, page, picture, JSON."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -26,14 +27,36 @@ def check_drawings(html: Path | None, png: Path | None) -> None:
     Raises
     ------
     ConfigError
-        If matplotlib is missing, or both files are one.
+        If matplotlib is missing, both files are one, or one is a folder or in a folder that cannot be
+        written.
     """
     from ivhedge.report import require_matplotlib
 
+    for option, path in (("--html", html), ("--png", png)):
+        if path is not None:
+            _require_writable(option, path)
     if png is not None:
         require_matplotlib()
         if html is not None and png.resolve() == html.resolve():
             raise ConfigError(f"expected two files, found --html and --png both {png}; name them apart")
+
+
+def _require_writable(option: str, path: Path) -> None:
+    """Refuse a place where no file can be written; nothing is left there."""
+    if path.is_dir():
+        raise ConfigError(f"{option}: expected a file to write, found a folder: {path}; add a file name")
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        # What the rights say is not all: a file system may be read-only.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as exc:
+        raise ConfigError(
+            f"{option}: expected a place to write {path}, found: {folder}: {exc.strerror or exc}; "
+            "choose another path"
+        ) from exc
 
 
 def show(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,9 @@ def console(*, as_json: bool = False) -> "Console":
     from rich.console import Console
 
     target = sys.stderr if as_json else sys.stdout
-    return Console(stderr=as_json, width=None if target.isatty() else _PIPE_WIDTH)
+    # A width that is asked for holds for pipes too.
+    known = target.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(stderr=as_json, width=None if known else _PIPE_WIDTH)
 
 
 def say(screen: "Console", text: str) -> None:
@@ -34,7 +37,8 @@ def say(screen: "Console", text: str) -> None:
 def plain(value: object) -> object:
     """Bring a value to JSON: times and decimals as text, what is not finite as null."""
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        # Adding zero takes the sign from a zero.
+        return value + 0.0 if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
