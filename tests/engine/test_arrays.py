@@ -169,13 +169,18 @@ def test_no_events_and_no_finite_price_are_refused():
 def test_what_cannot_be_counted_exactly_is_refused():
     from dataclasses import replace
 
-    huge = replace(options(), lots=np.array([2**50, 1, 1]))
+    for lots in (2**50, -(2**63)):
+        huge = replace(options(), lots=np.array([lots, 1, 1]))
+        with pytest.raises(ConfigError, match="64 bits"):
+            replay_arrays(market(n=10), huge, RULES[0])
+    far = replace(options(), strike=np.array([2**61, 1, 1]))
     with pytest.raises(ConfigError, match="64 bits"):
-        replay_arrays(market(n=10), huge, RULES[0])
+        replay_arrays(market(n=10), far, RULES[0])
     late = replace(options(), vol_ts_ns=np.array([NS_PER_DAY, 2 * NS_PER_DAY]))
     with pytest.raises(DataError, match="from the first event"):
         replay_arrays(market(n=10), late, RULES[0])
     with pytest.raises(ConfigError, match="whole 1e-7"):
         DeltaRule(move=0.1, fee_rate=Decimal("0.00000001"))
-    with pytest.raises(ConfigError, match="move"):
-        DeltaRule(move=0.0)
+    for wrong in ({"move": 0.0}, {"band": -1.0}, {"band": float("nan")}, {"band": float("inf")}):
+        with pytest.raises(ConfigError, match="move"):
+            DeltaRule(**({"move": 0.1} | wrong))

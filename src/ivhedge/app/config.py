@@ -26,11 +26,11 @@ from ivhedge.engine.spec import (
 __all__ = ["load_book", "load_policies", "load_replay"]
 
 
-class _Model(BaseModel):
+class ConfigModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Structure(_Model):
+class _Structure(ConfigModel):
     kind: StructureKind
     tenor_days: FiniteFloat
     notional_usd: FiniteFloat
@@ -39,12 +39,12 @@ class _Structure(_Model):
     rolls: bool = True
 
 
-class _Holding(_Model):
+class _Holding(ConfigModel):
     instrument: str
     contracts: Decimal
 
 
-class _Book(_Model):
+class _Book(ConfigModel):
     name: str
     venue: str
     collateral_usd: FiniteFloat
@@ -52,7 +52,7 @@ class _Book(_Model):
     holding: tuple[_Holding, ...] = ()
 
 
-class _Policy(_Model):
+class PolicyModel(ConfigModel):
     name: str
     kind: PolicyKind
     interval_hours: float | None = None
@@ -61,11 +61,11 @@ class _Policy(_Model):
     vega_buckets_days: tuple[tuple[float, float], ...] = DEFAULT_VEGA_BUCKETS_DAYS
 
 
-class _Policies(_Model):
-    policy: tuple[_Policy, ...] = Field(min_length=1)
+class _Policies(ConfigModel):
+    policy: tuple[PolicyModel, ...] = Field(min_length=1)
 
 
-class _Replay(_Model):
+class _Replay(ConfigModel):
     name: str
     numeraire: Literal["coin", "usd"] = "coin"
     hedge_venues: tuple[str, ...] = ()
@@ -76,10 +76,10 @@ class _Replay(_Model):
     risk_price: float = Field(0.1, ge=0)
 
 
-_M = TypeVar("_M", bound=_Model)
+_M = TypeVar("_M", bound=ConfigModel)
 
 
-def _load(path: Path, model: type[_M]) -> _M:
+def load_toml(path: Path, model: type[_M]) -> _M:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise ConfigError(f"expected a TOML file, found {found} at {path}; name the file itself")
@@ -88,10 +88,10 @@ def _load(path: Path, model: type[_M]) -> _M:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{path}: not a TOML file: {exc}") from exc
     except ValidationError as exc:
-        raise ConfigError(f"{path}: {_explain(exc)}") from exc
+        raise ConfigError(f"{path}: {explain_error(exc)}") from exc
 
 
-def _explain(error: ValidationError) -> str:
+def explain_error(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"])
@@ -110,7 +110,7 @@ def load_book(path: Path) -> BookSpec:
     ConfigError
         If the file is missing, is not TOML, has an unknown key or an impossible value.
     """
-    raw = _load(path, _Book)
+    raw = load_toml(path, _Book)
     return BookSpec(
         name=raw.name,
         venue=raw.venue,
@@ -128,14 +128,14 @@ def load_policies(path: Path) -> tuple[PolicySpec, ...]:
     ConfigError
         As for `load_book`; also if two policies share a name.
     """
-    policies = tuple(_policy(item) for item in _load(path, _Policies).policy)
+    policies = tuple(policy_spec(item) for item in load_toml(path, _Policies).policy)
     names = [policy.name for policy in policies]
     if len(set(names)) != len(names):
         raise ConfigError(f"{path}: expected one name per policy, found {names}")
     return policies
 
 
-def _policy(raw: _Policy) -> PolicySpec:
+def policy_spec(raw: PolicyModel) -> PolicySpec:
     return PolicySpec(
         name=raw.name,
         kind=raw.kind,
@@ -154,7 +154,7 @@ def load_replay(path: Path) -> ReplayConfig:
     ConfigError
         As for `load_book`.
     """
-    raw = _load(path, _Replay)
+    raw = load_toml(path, _Replay)
     fields = raw.model_dump()
     if raw.settlement_bars is not None:
         fields["settlement_bars"] = (path.parent / raw.settlement_bars).resolve()

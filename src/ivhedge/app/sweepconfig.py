@@ -10,7 +10,15 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ivhedge.app.config import _explain, _load, _Model, _Policy, _policy, load_book, load_replay
+from ivhedge.app.config import (
+    ConfigModel,
+    PolicyModel,
+    explain_error,
+    load_book,
+    load_replay,
+    load_toml,
+    policy_spec,
+)
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.units import NS_PER_DAY, format_ns
 from ivhedge.engine import ReplayConfig
@@ -32,32 +40,32 @@ _Value = float | int | str | bool
 _GRID = "grid"
 
 
-class _Window(_Model):
+class _Window(ConfigModel):
     name: str
     start: str
     end: str
 
 
-class _Windows(_Model):
+class _Windows(ConfigModel):
     start: str
     end: str
     days: int = Field(ge=1)
 
 
-class _Data(_Model):
+class _Data(ConfigModel):
     chains: Path
     underlyings: tuple[str, ...] = Field(min_length=1)
     settlement_bars: dict[str, Path] = Field(default_factory=dict)
 
 
-class _Simulation(_Model):
+class _Simulation(ConfigModel):
     seeds: tuple[int, ...] = Field(min_length=1)
     snapshots: int = Field(ge=2)
     step_hours: float = Field(6.0, gt=0)
     underlyings: tuple[str, ...] = ("BTC", "ETH")
 
 
-class _Exclude(_Model):
+class _Exclude(ConfigModel):
     policy: str | None = None
     book: str | None = None
     market: str | None = None
@@ -65,19 +73,19 @@ class _Exclude(_Model):
     parameters: dict[str, _Value] = Field(default_factory=dict)
 
 
-class _WalkForward(_Model):
+class _WalkForward(ConfigModel):
     train: int = Field(1, ge=1)
     anchored: bool = True
 
 
-class _Bootstrap(_Model):
+class _Bootstrap(ConfigModel):
     block: int = Field(8, ge=1)
     resamples: int = Field(2000, ge=100)
     confidence: float = Field(0.9, ge=0.5, lt=1)
     seed: int = 20260101
 
 
-class _Sweep(_Model):
+class _Sweep(ConfigModel):
     name: str
     books: tuple[Path, ...] = Field(min_length=1)
     baseline: str
@@ -119,7 +127,7 @@ def load_sweep(path: Path, *, chains: Path | None = None) -> SweepSpec:
         If the file is missing, is not TOML, has an unknown key or an impossible value; if `chains` is given
         for a simulated sweep.
     """
-    raw = _load(path, _Sweep)
+    raw = load_toml(path, _Sweep)
     if chains is not None and raw.data is None:
         raise ConfigError(
             f"{path}: expected a sweep over recorded chains with --chains, found a simulated one"
@@ -156,12 +164,12 @@ def _variants(path: Path, raw: Mapping[str, Any]) -> Iterable[Variant]:
         setting = tuple(zip(grid, values, strict=True))
         words = ", ".join(f"{key}={value}" for key, value in setting)
         try:
-            model = _Policy.model_validate(base | dict(setting))
+            model = PolicyModel.model_validate(base | dict(setting))
         except ValidationError as exc:
-            raise ConfigError(f"{where}{' at ' + words if words else ''}: {_explain(exc)}") from exc
+            raise ConfigError(f"{where}{' at ' + words if words else ''}: {explain_error(exc)}") from exc
         if setting:
             model = model.model_copy(update={"name": f"{model.name} {words}"})
-        yield Variant(policy=str(name), parameters=setting, spec=_policy(model))
+        yield Variant(policy=str(name), parameters=setting, spec=policy_spec(model))
 
 
 def _periods(raw: _Sweep, folder: Path, chains: Path | None) -> Iterable[Period]:

@@ -7,6 +7,7 @@ an option has expired. The full replay (`ivhedge.engine.replay`) is the judge of
 
 from dataclasses import dataclass
 from decimal import Decimal
+from math import inf
 
 import numpy as np
 
@@ -154,8 +155,11 @@ class DeltaRule:
     fee_rate: Decimal = Decimal("0.0005")
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.move < 1.0 or self.band < 0.0:
-            raise ConfigError(f"expected move in (0, 1) and band >= 0, found {self.move}, {self.band}")
+        if not 0.0 < self.move < 1.0 or not 0.0 <= self.band < inf:
+            raise ConfigError(
+                f"expected move in (0, 1) and a finite band of at least 0, found {self.move}, {self.band}; "
+                "take a large band to never trade"
+            )
         if self.interval_ns is not None and self.interval_ns <= 0:
             raise ConfigError(f"expected interval_ns > 0 or None, found {self.interval_ns}")
         if self.fee_rate < 0 or self.fee_rate * FEE_SCALE % 1 != 0:
@@ -238,8 +242,10 @@ def replay_arrays(
         raise DataError("expected options that live at the first event, found an expired one; drop it")
     fee = int(rule.fee_rate * FEE_SCALE)
     # Twice the options' coin is the most that one trade can turn over.
-    most = 2 * (int(np.abs(options.lots).sum()) + 1) * 2 * int(events.ask.max())
+    held = sum(abs(lots) for lots in options.lots.tolist())
+    most = 2 * (held + 1) * 2 * int(events.ask.max())
     _require_room(most * max(fee, 1))
+    _require_room(2 * held * (int(events.ask.max()) + max(options.strike.tolist(), default=0)))
     loop = replay_kernel if (jit_available() if compiled is None else compiled) else replay_twin
     at = np.empty(events.ts_ns.size, dtype=np.int64)
     size = np.empty(events.ts_ns.size, dtype=np.int64)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ivhedge.report import atomic
+from ivhedge.core import atomic
 from ivhedge.report import format as fmt
 from ivhedge.report.bookpanels import (
     MAX_ROWS,

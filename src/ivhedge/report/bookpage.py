@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ivhedge.report import atomic
+from ivhedge.core import atomic
 from ivhedge.report import format as fmt
 from ivhedge.report.bookcharts import book_bars, book_heat
 from ivhedge.report.bookview import BookView, TableView

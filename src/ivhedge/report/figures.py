@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import polars as pl
 
+from ivhedge.core import atomic
 from ivhedge.core.errors import ConfigError
-from ivhedge.report import atomic
 from ivhedge.report import format as fmt
 from ivhedge.report.figure_smiles import COLUMNS, INKS, ROW_HEIGHT, draw_smiles
 from ivhedge.report.fitview import FitView

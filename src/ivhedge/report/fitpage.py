@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from ivhedge.report import atomic, charts
+from ivhedge.core import atomic
+from ivhedge.report import charts
 from ivhedge.report import format as fmt
 from ivhedge.report.fitrows import EXPIRY_HEADINGS, TERM_HEADINGS, expiry_rows, term_rows
 from ivhedge.report.fitview import FitView

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from ivhedge.core import atomic
 from ivhedge.engine import series
 from ivhedge.engine.result import BacktestResult
-from ivhedge.report import atomic, charts, sections
+from ivhedge.report import charts, sections
 from ivhedge.report import format as fmt
 from ivhedge.report.markup import Markup, tag
 from ivhedge.report.page import Page

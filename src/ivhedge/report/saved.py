@@ -14,9 +14,9 @@ from typing import cast
 
 import polars as pl
 
+from ivhedge.core import atomic
 from ivhedge.core.errors import ConfigError, SchemaError
 from ivhedge.engine.result import POLICY_TABLES, RUN_TABLES, BacktestResult, JsonValue, PolicyResult
-from ivhedge.report import atomic
 
 __all__ = ["load_result", "result_to_dict", "save_result"]
 

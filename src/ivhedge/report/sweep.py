@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ivhedge.core import atomic
 from ivhedge.engine.sweep import CHOSEN, Cell, CellResult, Comparison, SweepResult
-from ivhedge.report import atomic
 from ivhedge.report import format as fmt
 from ivhedge.report.charts.style import Chart
 from ivhedge.report.markup import Markup, join, table, tag

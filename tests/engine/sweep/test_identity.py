@@ -7,8 +7,9 @@ import pytest
 
 from ivhedge.core.errors import ConfigError, EmptyData
 from ivhedge.engine.sweep import Exclusion, RecordedPeriod, plan_runs
-from ivhedge.engine.sweep.identity import canonical, data_version, digest
+from ivhedge.engine.sweep.identity import canonical, code_version, data_version, digest
 from ivhedge.engine.sweep.periods import load_period
+from ivhedge.pricing.jit import jit_available
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +71,30 @@ def test_digests_tell_parts_apart():
     table = pl.DataFrame({"x": [1.0, None]})
     assert data_version(table) != data_version(pl.DataFrame({"x": [1.0, float("nan")]}))
     assert data_version(table) == data_version(table.clone())
+
+
+def test_recorded_periods_come_in_order_and_apart(recorded):
+    first = recorded.periods[0]
+
+    def spec(*windows):
+        named = (
+            replace(first, name=f"p{place}", start=start, end=end)
+            for place, (start, end) in enumerate(windows)
+        )
+        return replace(recorded, periods=tuple(named))
+
+    # A bare date as the end holds that day; the next period may begin with the day after.
+    assert spec(("2026-01-01", "2026-01-31"), ("2026-02-01", "2026-02-28")).markets == ("BTC",)
+    for second in (("2026-01-31", "2026-02-28"), ("2025-12-01", "2025-12-31")):
+        with pytest.raises(ConfigError, match=r"BTC.*order of time.*'p1'.*'p0'"):
+            spec(("2026-01-01", "2026-01-31"), second)
+
+
+def test_what_decides_a_result_is_in_the_code_version(monkeypatch):
+    before = code_version()
+    code_version.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr("ivhedge.engine.sweep.identity.jit_available", lambda: not jit_available())
+        assert code_version() != before
+    code_version.cache_clear()
+    assert code_version() == before

@@ -15,7 +15,7 @@ from ivhedge.engine.sweep import (
     step_figures,
     walk_forward,
 )
-from ivhedge.engine.sweep.figures import block_indices, max_drawdown
+from ivhedge.engine.sweep.figures import block_indices, max_drawdown, spread_correction
 
 HOW = BootstrapSpec(block=4, resamples=400)
 
@@ -67,6 +67,36 @@ def test_resamples_stay_inside_their_period(lengths, block, seed):
         assert part.min() >= start
         assert part.max() < start + length
         start += length
+
+
+def test_every_step_is_drawn_equally_often():
+    found = block_indices((12, 30), 5, 40_000, np.random.default_rng(1))
+    counts = np.bincount(found.ravel(), minlength=42) / 40_000
+    np.testing.assert_allclose(counts, 1.0, atol=0.05)
+
+
+def test_resamples_vary_as_much_as_the_mean_does():
+    """Of independent steps the variance of the mean is known; blocks alone show less of it."""
+    rng, lengths = np.random.default_rng(2), (60, 60)
+    drawn = [
+        rng.standard_normal(120)[block_indices(lengths, 8, 200, rng)].mean(axis=1).std() for _ in range(200)
+    ]
+    known = 1.0 / np.sqrt(120)
+    assert np.mean(drawn) < 0.95 * known
+    assert np.mean(drawn) * spread_correction(lengths, 8) == pytest.approx(known, rel=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("criterion", ["std", "cvar95", "sharpe"])
+def test_equals_are_rejected_about_as_often_as_promised(criterion):
+    """600 steps, two variants that are no better: at 5 % between 2 and 8 % are rejected."""
+    rejected, runs = 0, 400
+    how = BootstrapSpec(block=8, resamples=300)
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        found = compare(cell(rng.standard_normal((2, 600)), (600,)), criterion, how, rng)
+        rejected += found.p_value[1] < 0.05
+    assert 0.02 <= rejected / runs <= 0.08
 
 
 def test_differences_are_paired_and_a_twin_has_none():

@@ -6,11 +6,20 @@ import numpy as np
 
 from ivhedge.core.types import FloatArray
 from ivhedge.engine.sweep.cells import Cell
-from ivhedge.engine.sweep.figures import StepFigures, block_indices, max_drawdown, scores, step_figures
+from ivhedge.engine.sweep.figures import (
+    StepFigures,
+    block_indices,
+    max_drawdown,
+    scores,
+    spread_correction,
+    step_figures,
+)
 from ivhedge.engine.sweep.spec import BootstrapSpec
 
-__all__ = ["Comparison", "Interval", "compare"]
+__all__ = ["FEW_STEPS", "Comparison", "Interval", "compare"]
 
+FEW_STEPS = 400
+"""Fewer steps than this make a p-value a rough one."""
 _ROUNDING = 1e-12
 _NAMES = ("pnl_usd", "cost_usd", "std_usd", "cvar95_usd", "score")
 
@@ -69,7 +78,9 @@ def compare(cell: Cell, criterion: str, spec: BootstrapSpec, rng: np.random.Gene
     -----
     All variants see the same resampled steps, so differences are paired. The adjusted p-value is White's
     (2000) reality check on studentised differences: the share of resamples in which the largest centred
-    difference of any variant reaches the one found (single step of Romano and Wolf, 2005).
+    difference of any variant reaches the one found (single step of Romano and Wolf, 2005). Differences are
+    centred on their mean over the resamples, because criteria such as a shortfall are biased there, and
+    widened by `spread_correction`. With fewer than `FEW_STEPS` steps p-values still come out too small.
     """
     if cell.pnl.shape[1] < 2:
         return None
@@ -80,7 +91,10 @@ def compare(cell: Cell, criterion: str, spec: BootstrapSpec, rng: np.random.Gene
     differences = {name: drawn[name] - drawn[name][:1] for name in _NAMES}
     gain = point["score"] - point["score"][0]
     single, adjusted = _p_values(
-        gain, differences["score"], float(np.nanmax(np.abs(drawn["score"]), initial=0.0))
+        gain,
+        differences["score"],
+        float(np.nanmax(np.abs(drawn["score"]), initial=0.0)),
+        spread_correction(cell.lengths, spec.block),
     )
     return Comparison(
         figures={name: _interval(point[name], drawn[name], tail) for name in _NAMES},
@@ -114,7 +128,9 @@ def _interval(value: FloatArray, drawn: FloatArray, tail: float) -> Interval:
     return Interval(value, low, high)
 
 
-def _p_values(gain: FloatArray, drawn: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+def _p_values(
+    gain: FloatArray, drawn: FloatArray, scale: float, widen: float
+) -> tuple[FloatArray, FloatArray]:
     """One-sided p-values of each variant alone and of the best of all; NaN where nothing varies."""
     single, adjusted = np.full(gain.size, np.nan), np.full(gain.size, np.nan)
     spread = drawn.std(axis=1, ddof=1)
@@ -122,7 +138,7 @@ def _p_values(gain: FloatArray, drawn: FloatArray, scale: float) -> tuple[FloatA
     judged = np.isfinite(gain) & np.isfinite(spread) & (spread > _ROUNDING * scale)
     if not judged.any():
         return single, adjusted
-    centred = (drawn[judged] - gain[judged, None]) / spread[judged, None]
+    centred = widen * (drawn[judged] - drawn[judged].mean(axis=1, keepdims=True)) / spread[judged, None]
     reached = gain[judged] / spread[judged]
     resamples = drawn.shape[1]
     single[judged] = (1 + (centred >= reached[:, None]).sum(axis=1)) / (1 + resamples)

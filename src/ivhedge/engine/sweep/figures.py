@@ -94,7 +94,7 @@ def max_drawdown(pnl: FloatArray) -> FloatArray:
 def block_indices(
     lengths: tuple[int, ...], block: int, resamples: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Indices of resamples in moving blocks that never cross the border of two periods.
+    """Indices of resamples in circular blocks that never cross the border of two periods.
 
     Parameters
     ----------
@@ -111,13 +111,29 @@ def block_indices(
 
     References
     ----------
-    Kuensch (1989), moving blocks; within periods because each begins with a new book.
+    Politis and Romano (1992), circular blocks: every step is drawn equally often, so that the mean of the
+    resamples is that of the sample. Within periods because each begins with a new book.
     """
     parts, start = [], 0
     for length in lengths:
-        size = max(1, min(block, length // 2))
-        firsts = rng.integers(0, length - size + 1, size=(resamples, -(-length // size)))
-        inside = (firsts[:, :, None] + np.arange(size)).reshape(resamples, -1)[:, :length]
+        size = block_length(length, block)
+        firsts = rng.integers(0, length, size=(resamples, -(-length // size)))
+        inside = (firsts[:, :, None] + np.arange(size)).reshape(resamples, -1)[:, :length] % length
         parts.append(start + inside)
         start += length
     return np.concatenate(parts, axis=1)
+
+
+def block_length(length: int, block: int) -> int:
+    """Steps in a block of a period of that many steps: at most half of it, at least one."""
+    return max(1, min(block, length // 2))
+
+
+def spread_correction(lengths: tuple[int, ...], block: int) -> float:
+    """What makes up for blocks that know only the spread around their own sample's mean.
+
+    Of L steps in blocks of b, resamples vary by ``(L − b) / L`` of the variance of a mean.
+    """
+    steps = sum(lengths)
+    lost = sum(block_length(length, block) for length in lengths)
+    return float(np.sqrt(steps / max(steps - lost, 1)))

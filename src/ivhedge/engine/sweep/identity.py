@@ -15,12 +15,15 @@ from pathlib import Path
 import polars as pl
 
 import ivhedge
+from ivhedge.pricing.jit import jit_available
 
 __all__ = ["canonical", "code_version", "data_version", "digest", "plain"]
 
 _ROOMS = ("core", "pricing", "market", "surface", "forecast", "ledger", "risk", "hedge", "engine")
 _LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "polars", "piqp")
 _DATA = (".py", ".toml", ".json", ".csv")
+_DECIDING = ("work.py", "periods.py")
+"""Of the sweep: what decides a run's result."""
 _LENGTH = 20
 
 
@@ -39,19 +42,21 @@ def code_version() -> str:
 
     Notes
     -----
-    The sweep's own statistics are not part of it, but the function that makes a run's record is.
+    The sweep's own statistics are not part of it, but what cuts its periods and makes a run's record is, and
+    so is whether kernels are compiled: their numpy twins round otherwise.
     """
     root = Path(ivhedge.__file__).parent
     files = sorted(
         path
         for room in _ROOMS
         for path in (root / room).rglob("*")
-        if path.suffix in _DATA and (path.parent.name != "sweep" or path.name == "work.py")
+        if path.suffix in _DATA and (path.parent.name != "sweep" or path.name in _DECIDING)
     )
     named = [(path.relative_to(root).as_posix().encode(), path.read_bytes()) for path in files]
     parts = [part for pair in named for part in pair]
     known = [f"{name} {_version(name)}" for name in _LIBRARIES]
-    about = [*known, ".".join(platform.python_version_tuple()[:2]), platform.machine()]
+    compiled = f"compiled {jit_available()}"
+    about = [*known, compiled, ".".join(platform.python_version_tuple()[:2]), platform.machine()]
     return digest(*parts, *(text.encode() for text in about))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from ivhedge.engine.sweep.cells import Cell
-from ivhedge.engine.sweep.comparison import Comparison
+from ivhedge.engine.sweep.comparison import FEW_STEPS, Comparison
 from ivhedge.engine.sweep.plan import PlannedRun
 from ivhedge.engine.sweep.spec import SweepSpec
 from ivhedge.engine.sweep.walkforward import WalkForward
@@ -166,6 +166,11 @@ class SweepResult:
         if self.failed:
             found.append(f"{len(self.failed)} of {len(self.runs)} runs failed; --resume tries them again")
         for item in self.cells:
+            if item.cell.pnl.shape[1] < FEW_STEPS:
+                found.append(
+                    f"{item.cell.label}: {item.cell.pnl.shape[1]} steps are few; p-values come out too small "
+                    f"below {FEW_STEPS}"
+                )
             if item.cell.left_out:
                 names = ", ".join(item.cell.left_out)
                 found.append(f"{item.cell.label}: not compared, because a period is missing: {names}")

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.units import NS_PER_HOUR
 from ivhedge.engine.spec import BookSpec, PolicySpec, ReplayConfig
+from ivhedge.market.readers.window import parse_window
 
 __all__ = [
     "CRITERIA",
@@ -229,7 +231,8 @@ class SweepSpec:
     Raises
     ------
     ConfigError
-        If an axis is empty, names repeat, the baseline is unknown, or there are too few periods to train.
+        If an axis is empty, names repeat, the baseline is unknown, recorded periods of a market overlap or
+        are not in the order of time, or there are too few of them to train.
     """
 
     name: str
@@ -257,6 +260,8 @@ class SweepSpec:
             raise ConfigError(f"expected criterion in {list(CRITERIA)}, found {self.criterion!r}")
         for item in self.exclusions:
             self._require_known(item)
+        for market in self.markets:
+            _require_order(market, [p for p in self.periods if p.market == market])
         if self.walk_forward is not None:
             self._require_training(self.walk_forward)
 
@@ -299,6 +304,18 @@ class SweepSpec:
                     f"walk-forward: expected more than {spec.train} periods of {market}, found {count}; "
                     "give shorter periods or a smaller `train`"
                 )
+
+
+def _require_order(market: str, periods: list[Period]) -> None:
+    """A choice may look at earlier periods only, and no step may count twice."""
+    windows = [(p.name, parse_window(p.start, p.end)) for p in periods if isinstance(p, RecordedPeriod)]
+    for (first, one), (second, other) in pairwise(windows):
+        ended, begun = one.end_ns, other.start_ns
+        if ended is not None and begun is not None and ended > begun:
+            raise ConfigError(
+                f"{market}: expected periods in the order of time and apart, found {second!r} ({other.text}) "
+                f"after {first!r} ({one.text}); sort them, or let none reach into the next"
+            )
 
 
 def _require_distinct(what: str, names: list[str]) -> None:

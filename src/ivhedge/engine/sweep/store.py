@@ -1,12 +1,11 @@
 """Finished runs on disk: one JSON file per run, named by its id, written whole or not at all."""
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ivhedge.core import atomic
 from ivhedge.core.errors import ConfigError
 from ivhedge.engine.sweep.work import Record
 
@@ -68,24 +67,7 @@ class RunStore:
         """
         target = self._path(str(record["id"]))
         text = json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        temporary: str | None = None
-        try:
-            self.runs.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.runs, prefix=".", suffix=".tmp")
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except OSError as exc:
-            raise ConfigError(
-                f"{target}: expected a place to write, found: {exc.strerror or exc}; choose another --out"
-            ) from exc
-        finally:
-            # Gone already when it was renamed; an interrupt must leave no rubbish either.
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
+        atomic.write_text(target, text + "\n")
 
     def _path(self, run_id: str) -> Path:
         return self.runs / f"{run_id}.json"

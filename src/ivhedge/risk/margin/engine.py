@@ -190,7 +190,10 @@ def prepare_margin(
     if inverse.any() and not inverse.all():
         raise DataError("expected inverse or linear positions, found both; margin each currency apart")
     if inverse.any() and profile.currency != "COIN":
-        raise ConfigError(f"margin profile {profile.name}: expected linear positions, found inverse ones")
+        raise ConfigError(
+            f"margin profile {profile.name}: expected linear positions, settled in {profile.currency}, found "
+            "inverse ones; take a profile whose currency is COIN, or linear contracts"
+        )
     checked = positions.checked(max_age_s=max_age_s, conservative=conservative)
     unique, column = _unique(checked)
     rules = profile.rules

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ivhedge.core.errors import ConfigError
-from ivhedge.report.atomic import write_bytes, write_text
+from ivhedge.core.atomic import write_bytes, write_text
 
 
 def test_text_is_written_as_it_is_into_new_folders(tmp_path: Path) -> None:
