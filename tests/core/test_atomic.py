@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ivhedge.core.errors import ConfigError
 from ivhedge.core.atomic import write_bytes, write_text
+from ivhedge.core.errors import ConfigError
 
 
 def test_text_is_written_as_it_is_into_new_folders(tmp_path: Path) -> None:

@@ -33,9 +33,13 @@ def own_vega(numeraire):
 
 
 def test_only_a_vega_policy_trades_options():
-    kinds = {kind: allowed_kinds(PolicySpec(name="p", kind=kind)) for kind in PolicyKind}
+    kinds = {
+        kind: allowed_kinds(PolicySpec(name="p", kind=kind, vega_usd=100.0 * kind.holds_vega))
+        for kind in PolicyKind
+    }
     assert kinds[PolicyKind.DELTA] == {InstrumentKind.PERPETUAL}
-    assert kinds[PolicyKind.DELTA_VEGA] == {InstrumentKind.PERPETUAL, InstrumentKind.OPTION}
+    for kind in (PolicyKind.DELTA_VEGA, PolicyKind.VIEW, PolicyKind.FIXED_VEGA):
+        assert kinds[kind] == {InstrumentKind.PERPETUAL, InstrumentKind.OPTION}
 
 
 def test_the_delta_band_is_a_share_of_the_books_own_gross_notional():

@@ -14,7 +14,9 @@ from ivhedge.core.errors import ConfigError
 from ivhedge.engine.spec import (
     DEFAULT_VEGA_BUCKETS_DAYS,
     BookSpec,
+    DeltaRuleKind,
     HoldingSpec,
+    ObjectiveKind,
     PolicyKind,
     PolicySpec,
     ReplayConfig,
@@ -48,6 +50,7 @@ class _Book(ConfigModel):
     name: str
     venue: str
     collateral_usd: FiniteFloat
+    empty: bool = False
     structure: tuple[_Structure, ...] = ()
     holding: tuple[_Holding, ...] = ()
 
@@ -59,6 +62,15 @@ class PolicyModel(ConfigModel):
     delta_band: float = 0.0
     vega_band: float = 0.25
     vega_buckets_days: tuple[tuple[float, float], ...] = DEFAULT_VEGA_BUCKETS_DAYS
+    objective: ObjectiveKind = ObjectiveKind.BUCKETED_VEGA
+    max_hedge_options: int | None = None
+    holding_days: FiniteFloat | None = None
+    delta_rule: DeltaRuleKind | None = None
+    rule_cost_bps: FiniteFloat = 5.5
+    rule_aversion: FiniteFloat = 10.0
+    skew_stickiness: FiniteFloat | None = None
+    vega_usd: FiniteFloat = 0.0
+    capital_usd: FiniteFloat = 1e6
 
 
 class _Policies(ConfigModel):
@@ -74,6 +86,7 @@ class _Replay(ConfigModel):
     funding_rate_8h: float | None = None
     settlement_bars: Path | None = None
     risk_price: float = Field(0.1, ge=0)
+    view_bars: dict[str, Path] = Field(default_factory=dict)
 
 
 _M = TypeVar("_M", bound=ConfigModel)
@@ -115,6 +128,7 @@ def load_book(path: Path) -> BookSpec:
         name=raw.name,
         venue=raw.venue,
         collateral_usd=raw.collateral_usd,
+        empty=raw.empty,
         structures=tuple(StructureSpec(**dict(item)) for item in raw.structure),
         holdings=tuple(HoldingSpec(**dict(item)) for item in raw.holding),
     )
@@ -136,14 +150,9 @@ def load_policies(path: Path) -> tuple[PolicySpec, ...]:
 
 
 def policy_spec(raw: PolicyModel) -> PolicySpec:
-    return PolicySpec(
-        name=raw.name,
-        kind=raw.kind,
-        interval_hours=raw.interval_hours,
-        delta_band=raw.delta_band,
-        vega_band=raw.vega_band,
-        vega_buckets=tuple(VegaBucket(low, high) for low, high in raw.vega_buckets_days),
-    )
+    fields = dict(raw)
+    buckets = tuple(VegaBucket(low, high) for low, high in fields.pop("vega_buckets_days"))
+    return PolicySpec(**fields, vega_buckets=buckets)
 
 
 def load_replay(path: Path) -> ReplayConfig:
@@ -158,4 +167,5 @@ def load_replay(path: Path) -> ReplayConfig:
     fields = raw.model_dump()
     if raw.settlement_bars is not None:
         fields["settlement_bars"] = (path.parent / raw.settlement_bars).resolve()
+    fields["view_bars"] = {coin: (path.parent / bars).resolve() for coin, bars in raw.view_bars.items()}
     return ReplayConfig(**fields, config=raw.model_dump(mode="json"))

@@ -109,7 +109,7 @@ class Bookkeeper:
         EmptyData
             If that is so.
         """
-        if not self._own:
+        if not self._own and not self.spec.empty:
             raise EmptyData(
                 f"book {self.spec.name!r}: nothing could be opened: {'; '.join(self.left_over())}; "
                 "check the venue, the instrument names and the window"

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 from ivhedge.engine.account import Account
 from ivhedge.engine.board import QuoteBoard
-from ivhedge.engine.policies import allowed_kinds, terms_of
+from ivhedge.engine.guidance import Guidance
+from ivhedge.engine.policies import allowed_kinds, objective_of, ratio_of, terms_of, with_vega
 from ivhedge.engine.spec import PolicyKind, PolicySpec, ReplayConfig
 from ivhedge.hedge import (
     HedgeMarket,
     HedgePlan,
     HedgeState,
+    HoldingPeriod,
     InstrumentRules,
     PlanStatus,
     RiskModel,
@@ -40,11 +42,14 @@ class Hedger:
         Where hedges may be traded.
     timed : callable
         Gives a context manager that adds the time spent to a named stage.
+    guidance : Guidance
+        What has been learnt from the surfaces and prices so far.
     """
 
     config: ReplayConfig
     venues: tuple[str, ...]
     timed: Timer
+    guidance: Guidance
     _last_hedge_ns: dict[tuple[str, str], int] = field(default_factory=dict)
     _markets: dict[tuple[str, InstrumentRules, frozenset[str]], HedgeMarket] = field(default_factory=dict)
     _markets_ns: int = -1
@@ -91,6 +96,13 @@ class Hedger:
         ]
         seen = exposures(book, board.surfaces, ts_ns=board.ts_ns)
         terms = terms_of(policy, own, seen, underlying, self.config.numeraire)
+        if policy.kind.holds_vega:
+            surface = board.surfaces[underlying]
+            terms = with_vega(terms, policy, seen, self.guidance, surface, self.config.numeraire)
+        model = self.guidance.factors(underlying) if policy.objective.needs_factors else None
+        if policy.objective.needs_factors and model is None:
+            why = self.guidance.why_no_factors(underlying)
+            account.note(board.ts_ns, "no_factors", f"{underlying}: {why}")
         state = HedgeState(
             last_hedge_ns=self._last_hedge_ns.get((policy.name, underlying)), trigger=terms.trigger
         )
@@ -102,6 +114,11 @@ class Hedger:
             state,
             costs=account.costs,
             risk=RiskModel(risk_price=self.config.risk_price),
+            ratio=ratio_of(policy),
+            objective=objective_of(policy, model),
+            holding=None if policy.holding_days is None else HoldingPeriod(days=policy.holding_days),
+            max_hedge_options=policy.max_hedge_options,
+            hedge_keys=_held_options(book, own_keys, underlying),
         )
 
     def _market(

@@ -27,7 +27,7 @@ from ivhedge.engine.result import (
     Schema,
     empty_table,
 )
-from ivhedge.engine.spec import BookSpec, PolicyKind, PolicySpec, ReplayConfig
+from ivhedge.engine.spec import BookSpec, ObjectiveKind, PolicyKind, PolicySpec, ReplayConfig
 from ivhedge.ledger import MoneyProof
 from ivhedge.risk import VolShock, spot_vol_matrix
 
@@ -166,6 +166,9 @@ def _describe(policy: PolicySpec) -> str:
     parts = []
     if policy.interval_hours is not None:
         parts.append(f"every {policy.interval_hours:g} h")
+    if policy.delta_rule is not None:
+        rule = policy.delta_rule.value.replace("_", "-").title()
+        parts.append(f"when delta leaves the {rule} band at {policy.rule_cost_bps:g} bp")
     if policy.delta_band > 0:
         parts.append(f"when delta leaves ±{policy.delta_band:.1%} of gross notional")
     when = " or ".join(parts) or "at every snapshot"
@@ -174,6 +177,18 @@ def _describe(policy: PolicySpec) -> str:
         what = (
             f"delta, and vega by tenor within ±{policy.vega_band:.0%} of the book's gross vega, with options"
         )
+        if policy.objective is not ObjectiveKind.BUCKETED_VEGA:
+            what += f", least {policy.objective.value.replace('_', ' ')}"
+        if policy.max_hedge_options is not None:
+            what += f", at most {policy.max_hedge_options} of them"
+        if policy.holding_days is not None:
+            what += f", held {policy.holding_days:g} days"
+    elif policy.kind is PolicyKind.VIEW:
+        what = f"delta, and vega by forecast, up to {policy.vega_usd:,.0f} USD in a range of tenors"
+    elif policy.kind is PolicyKind.FIXED_VEGA:
+        what = f"delta, and a vega of {policy.vega_usd:,.0f} USD in every range of tenors"
+    if policy.skew_stickiness is not None:
+        what += f" (delta at a skew stickiness of {policy.skew_stickiness:g})"
     return f"{what}, {when}"
 
 

@@ -1,31 +1,55 @@
 """From a policy to the limits and the trigger that the planning function takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
 
 from ivhedge.core.instruments import InstrumentKind
-from ivhedge.engine.spec import PolicyKind, PolicySpec
+from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
+from ivhedge.engine.guidance import Guidance
+from ivhedge.engine.spec import DeltaRuleKind, ObjectiveKind, PolicyKind, PolicySpec
 from ivhedge.hedge import (
     AlwaysTrigger,
     AnyTrigger,
     Band,
     BandTrigger,
+    DeltaGamma,
+    DeltaGammaVega,
+    FactorNeutral,
     HedgeLimits,
+    HedgeObjective,
     IntervalTrigger,
+    MinimumVariance,
     Numeraire,
     TenorBand,
     Trigger,
 )
+from ivhedge.hedge.policies import DeltaPolicy, WhalleyWilmott, Zakamouline, band_for
+from ivhedge.hedge.ratios import HedgeRatio, SmileRatio
 from ivhedge.ledger import Position
 from ivhedge.risk import Exposures
+from ivhedge.risk.factors import FactorModel
+from ivhedge.surface.base import VolSurface
+from ivhedge.surface.dynamics import SkewStickiness
 
-__all__ = ["PolicyTerms", "allowed_kinds", "terms_of"]
+__all__ = [
+    "PolicyTerms",
+    "allowed_kinds",
+    "delta_rule_of",
+    "objective_of",
+    "ratio_of",
+    "terms_of",
+    "with_vega",
+]
 
 # A band of zero width would make every lot a breach; this is about a lot of a million-dollar book.
 _SMALLEST_BAND = 0.002
+_SMALLEST_VEGA_DELTA = 0.01
+_VEGA_WIDTH = 0.15
+"""Half-width of a band around a wanted vega, as a share of the largest."""
+_LONGEST_DAYS = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +63,74 @@ class PolicyTerms:
 def allowed_kinds(policy: PolicySpec) -> frozenset[InstrumentKind]:
     """Instruments that a policy trades."""
     kinds = {InstrumentKind.PERPETUAL}
-    if policy.kind is PolicyKind.DELTA_VEGA:
+    if policy.kind.trades_options:
         kinds.add(InstrumentKind.OPTION)
     return frozenset(kinds)
+
+
+def objective_of(policy: PolicySpec, model: FactorModel | None) -> HedgeObjective | None:
+    """What counts as risk; the bucketed vega where a factor model is asked for and there is none yet."""
+    if policy.objective is ObjectiveKind.DELTA_GAMMA:
+        return DeltaGamma()
+    if policy.objective is ObjectiveKind.DELTA_GAMMA_VEGA:
+        return DeltaGammaVega()
+    if model is None:
+        return None
+    kind = FactorNeutral if policy.objective is ObjectiveKind.FACTOR_NEUTRAL else MinimumVariance
+    return kind(model=model)
+
+
+def ratio_of(policy: PolicySpec) -> HedgeRatio | None:
+    """Whose delta is hedged; None for Black-Scholes."""
+    if policy.skew_stickiness is None:
+        return None
+    rule = SkewStickiness(ssr=policy.skew_stickiness)
+    return SmileRatio(rule=rule, name=f"skew stickiness {policy.skew_stickiness:g}")
+
+
+def delta_rule_of(policy: PolicySpec) -> DeltaPolicy | None:
+    """The policy that the band of the delta follows from."""
+    if policy.delta_rule is None:
+        return None
+    cost, aversion = 1e-4 * policy.rule_cost_bps, policy.rule_aversion
+    if policy.delta_rule is DeltaRuleKind.WHALLEY_WILMOTT:
+        return WhalleyWilmott(cost=cost, aversion=aversion)
+    return Zakamouline(cost=cost, aversion=aversion)
+
+
+def with_vega(
+    terms: PolicyTerms,
+    policy: PolicySpec,
+    exposures: Exposures,
+    guidance: Guidance,
+    surface: VolSurface,
+    numeraire: str,
+) -> PolicyTerms:
+    """The same terms for a policy that holds vega: bands around its targets instead of none.
+
+    Between the ranges, and below the first, vega is kept small: what has run out of its range is sold.
+    """
+    index = float(surface.forward(0.0))
+    unit = 1.0 if numeraire == "usd" else 1.0 / index
+    targets = guidance.vega_targets(policy, surface)
+    width = _VEGA_WIDTH * abs(policy.vega_usd) * unit
+    bands = [TenorBand(low, high, Band.around(width, vega * unit)) for low, high, vega in targets]
+    first, last = bands[0].min_days, bands[-1].max_days
+    bands = [
+        TenorBand(0.0, first, Band.around(2.0 * width)),
+        *bands,
+        TenorBand(last, _LONGEST_DAYS, Band.around(2.0 * width)),
+    ]
+    # The band of the delta is a share of the coins that the options are of, or are about to be of: one at the
+    # money has a vega of S·sqrt(tau / 2 pi).
+    middles = np.array([np.sqrt(low * high) / DAYS_PER_YEAR for low, high, _ in targets])
+    per_coin = VOL_POINT * index * np.sqrt(middles / (2.0 * np.pi))
+    options = exposures.priced.is_option
+    held = float(np.nansum(np.abs(exposures.priced.size[options])))
+    gross = max(held, float(np.sum(np.abs(policy.vega_usd) / per_coin)))
+    band = Band.around(max(policy.delta_band, _SMALLEST_VEGA_DELTA) * gross)
+    limits = replace(terms.limits, vega=tuple(bands), delta=band, max_contracts={})
+    return replace(terms, limits=limits)
 
 
 def terms_of(
@@ -62,7 +151,11 @@ def terms_of(
     gross_coin = sum(float(abs(p.quantity) * p.instrument.multiplier) for p in own)
     mine = np.isin([item.key for item in exposures.priced.instruments], keys)
     vegas = exposures.values[f"vega_{numeraire}_per_vol_point"][mine]
-    delta_band = Band.around(max(policy.delta_band, _SMALLEST_BAND) * gross_coin)
+    smallest = _SMALLEST_BAND * gross_coin
+    rule = delta_rule_of(policy)
+    delta_band = Band.around(max(policy.delta_band * gross_coin, smallest))
+    if rule is not None:
+        delta_band = band_for(rule, exposures, underlying, min_half_width=smallest)
     vega_bands: tuple[TenorBand, ...] = ()
     if policy.kind is PolicyKind.DELTA_VEGA:
         half_width = policy.vega_band * float(np.nansum(np.abs(vegas)))
@@ -95,7 +188,7 @@ def _trigger(policy: PolicySpec, watched: Mapping[str, Band]) -> Trigger:
     triggers: list[Trigger] = []
     if policy.interval_hours is not None:
         triggers.append(IntervalTrigger(policy.interval_hours))
-    if policy.delta_band > 0.0:
+    if policy.delta_band > 0.0 or policy.delta_rule is not None:
         triggers.append(BandTrigger(watched))
     if not triggers:
         return AlwaysTrigger()

@@ -21,6 +21,7 @@ from ivhedge.engine.caveats import assumptions_of, warnings_of
 from ivhedge.engine.diagnostics import FitRecorder
 from ivhedge.engine.fitting import SharedFits
 from ivhedge.engine.funding import FundingRates
+from ivhedge.engine.guidance import Guidance
 from ivhedge.engine.hedger import Hedger
 from ivhedge.engine.intake import Intake
 from ivhedge.engine.outcome import build_result
@@ -201,7 +202,9 @@ class _Run:
             },
         )
         hedge_venues = self.config.hedge_venues or (self.book.venue,)
-        self.hedger = Hedger(self.config, hedge_venues, self._timed)
+        self.hedger = Hedger(
+            self.config, hedge_venues, self._timed, Guidance(view_bars=dict(self.config.view_bars))
+        )
         self.accounts = {policy.name: Account(policy.name, self.costs) for policy in self.policies}
 
     # -- one snapshot ------------------------------------------------------------------------------------
@@ -225,6 +228,7 @@ class _Run:
                 account.advance(board, lookup, funding)
         with self._timed("book"):
             self._trade_book(board)
+        self.hedger.guidance.observe(board)
         for policy in self.policies:
             self.hedger.hedge(policy, self.accounts[policy.name], self.keeper.own(board.ts_ns), board)
         with self._timed("risk"):

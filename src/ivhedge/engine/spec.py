@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from math import inf, isfinite
 from pathlib import Path
 
 from ivhedge.core.errors import ConfigError
@@ -14,7 +15,9 @@ from ivhedge.core.errors import ConfigError
 __all__ = [
     "DEFAULT_VEGA_BUCKETS_DAYS",
     "BookSpec",
+    "DeltaRuleKind",
     "HoldingSpec",
+    "ObjectiveKind",
     "PolicyKind",
     "PolicySpec",
     "ReplayConfig",
@@ -92,6 +95,8 @@ class BookSpec:
         Where the book's own options are traded.
     collateral_usd : float
         Opening collateral per underlying, converted at the first index into the settlement currency.
+    empty : bool
+        Holds nothing of its own: for policies that hold vega by themselves.
     """
 
     name: str
@@ -99,10 +104,14 @@ class BookSpec:
     collateral_usd: float
     structures: tuple[StructureSpec, ...] = ()
     holdings: tuple[HoldingSpec, ...] = ()
+    empty: bool = False
 
     def __post_init__(self) -> None:
-        if not self.structures and not self.holdings:
-            raise ConfigError(f"book {self.name!r}: expected at least one [[structure]] or [[holding]]")
+        if self.empty == bool(self.structures or self.holdings):
+            raise ConfigError(
+                f"book {self.name!r}: expected at least one [[structure]] or [[holding]], or empty = true "
+                "without any"
+            )
         if self.collateral_usd < 0:
             raise ConfigError(
                 f"book {self.name!r}: expected collateral_usd >= 0, found {self.collateral_usd}"
@@ -110,11 +119,47 @@ class BookSpec:
 
 
 class PolicyKind(StrEnum):
-    """What a policy neutralises."""
+    """What a policy neutralises, or holds."""
 
     NONE = "none"
     DELTA = "delta"
     DELTA_VEGA = "delta_vega"
+    VIEW = "view"
+    """Vega by tenor that a forecast of volatility finds worth holding; delta neutral."""
+    FIXED_VEGA = "fixed_vega"
+    """The same vega always, the yardstick of a view: short, mostly; delta neutral."""
+
+    @property
+    def trades_options(self) -> bool:
+        """Whether options are among its instruments."""
+        return self in (PolicyKind.DELTA_VEGA, PolicyKind.VIEW, PolicyKind.FIXED_VEGA)
+
+    @property
+    def holds_vega(self) -> bool:
+        """Whether it wants vega, not none."""
+        return self in (PolicyKind.VIEW, PolicyKind.FIXED_VEGA)
+
+
+class ObjectiveKind(StrEnum):
+    """What a policy with options counts as risk, see `ivhedge.hedge.objectives`."""
+
+    BUCKETED_VEGA = "bucketed_vega"
+    DELTA_GAMMA = "delta_gamma"
+    DELTA_GAMMA_VEGA = "delta_gamma_vega"
+    FACTOR_NEUTRAL = "factor_neutral"
+    MINIMUM_VARIANCE = "minimum_variance"
+
+    @property
+    def needs_factors(self) -> bool:
+        """Whether it takes a factor model, fitted to the surfaces seen so far."""
+        return self in (ObjectiveKind.FACTOR_NEUTRAL, ObjectiveKind.MINIMUM_VARIANCE)
+
+
+class DeltaRuleKind(StrEnum):
+    """Bands of the delta that follow from cost and aversion, see `ivhedge.hedge.policies`."""
+
+    WHALLEY_WILMOTT = "whalley_wilmott"
+    ZAKAMOULINE = "zakamouline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +192,24 @@ class PolicySpec:
     vega_band : float
         Half-width of each vega bucket's band as a share of the book's gross vega.
     vega_buckets : tuple of VegaBucket
+    objective : ObjectiveKind
+        What counts as risk besides the bands; of kinds that trade options.
+    max_hedge_options : int or None
+        Most options held as hedges.
+    holding_days : float or None
+        How long an option serves as a hedge; None = its whole cost counts against one day's risk.
+    delta_rule : DeltaRuleKind or None
+        The band of the delta follows from this rule instead of `delta_band`.
+    rule_cost_bps, rule_aversion : float
+        What it assumes: one-way cost of the hedge, and risk aversion of one notional.
+    skew_stickiness : float or None
+        The delta that is hedged: 1 sticky strike, 0 sticky moneyness, in between or beyond as measured; None
+        = Black-Scholes, the same as 1.
+    vega_usd : float
+        Largest vega per range of tenors, USD per vol point, of kind view; the vega of each range, negative =
+        short, of kind fixed_vega.
+    capital_usd : float
+        What a view may risk.
     """
 
     name: str
@@ -155,14 +218,70 @@ class PolicySpec:
     delta_band: float = 0.0
     vega_band: float = 0.25
     vega_buckets: tuple[VegaBucket, ...] = tuple(VegaBucket(*days) for days in DEFAULT_VEGA_BUCKETS_DAYS)
+    objective: ObjectiveKind = ObjectiveKind.BUCKETED_VEGA
+    max_hedge_options: int | None = None
+    holding_days: float | None = None
+    delta_rule: DeltaRuleKind | None = None
+    rule_cost_bps: float = 5.5
+    rule_aversion: float = 10.0
+    skew_stickiness: float | None = None
+    vega_usd: float = 0.0
+    capital_usd: float = 1e6
 
     def __post_init__(self) -> None:
         if self.interval_hours is not None and self.interval_hours <= 0:
             raise ConfigError(
                 f"policy {self.name!r}: expected interval_hours > 0, found {self.interval_hours}"
             )
-        if self.delta_band < 0 or self.vega_band < 0:
-            raise ConfigError(f"policy {self.name!r}: expected bands >= 0")
+        if not (0.0 <= self.delta_band < inf and 0.0 <= self.vega_band < inf):
+            raise ConfigError(
+                f"policy {self.name!r}: expected finite bands >= 0, found {self.delta_band}, {self.vega_band}"
+            )
+        self._check_options()
+        self._check_delta()
+
+    def _check_options(self) -> None:
+        plain = (
+            self.objective is ObjectiveKind.BUCKETED_VEGA
+            and self.max_hedge_options is None
+            and self.holding_days is None
+        )
+        if not plain and self.kind is not PolicyKind.DELTA_VEGA:
+            raise ConfigError(
+                f"policy {self.name!r}: objective, max_hedge_options and holding_days are for kind "
+                f"delta_vega, found {self.kind.value}; leave them out"
+            )
+        if self.max_hedge_options is not None and self.max_hedge_options < 0:
+            raise ConfigError(
+                f"policy {self.name!r}: expected max_hedge_options >= 0, found {self.max_hedge_options}"
+            )
+        if self.holding_days is not None and not 0.0 < self.holding_days < inf:
+            raise ConfigError(f"policy {self.name!r}: expected holding_days > 0, found {self.holding_days}")
+        if self.kind.holds_vega != (self.vega_usd != 0.0) or not isfinite(self.vega_usd):
+            raise ConfigError(
+                f"policy {self.name!r}: expected a finite vega_usd other than 0 of kind view or fixed_vega "
+                f"and of no other, found {self.vega_usd} of kind {self.kind.value}"
+            )
+        if self.kind is PolicyKind.VIEW and not (self.vega_usd > 0.0 and 0.0 < self.capital_usd < inf):
+            raise ConfigError(
+                f"policy {self.name!r}: expected vega_usd and capital_usd above 0, found {self.vega_usd}, "
+                f"{self.capital_usd}"
+            )
+
+    def _check_delta(self) -> None:
+        if self.delta_rule is not None and self.delta_band > 0.0:
+            raise ConfigError(
+                f"policy {self.name!r}: expected delta_band or delta_rule, found both; drop one"
+            )
+        if not (0.0 <= self.rule_cost_bps < inf and 0.0 < self.rule_aversion < inf):
+            raise ConfigError(
+                f"policy {self.name!r}: expected rule_cost_bps >= 0 and rule_aversion > 0, found "
+                f"{self.rule_cost_bps}, {self.rule_aversion}"
+            )
+        if self.skew_stickiness is not None and not isfinite(self.skew_stickiness):
+            raise ConfigError(
+                f"policy {self.name!r}: expected a finite skew_stickiness, found {self.skew_stickiness}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +305,8 @@ class ReplayConfig:
         None = the index, interpolated between snapshots.
     risk_price : float
         USD that a plan may pay to remove one USD of standard deviation of a day's profit.
+    view_bars : mapping of underlying to Path
+        Hourly bars that a view's forecasts are made of; needed by policies of kind view.
     config : mapping
         What to print into the report, JSON-ready.
     """
@@ -198,6 +319,7 @@ class ReplayConfig:
     funding_rate_8h: float | None = None
     settlement_bars: Path | None = None
     risk_price: float = 0.1
+    view_bars: Mapping[str, Path] = field(default_factory=dict)
     config: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ivhedge.core.errors import ConfigError
-from ivhedge.engine.spec import BookSpec, PolicySpec, ReplayConfig
+from ivhedge.engine.spec import BookSpec, PolicyKind, PolicySpec, ReplayConfig
 from ivhedge.engine.sweep.identity import canonical, code_version, digest, plain
 from ivhedge.engine.sweep.periods import version_of
 from ivhedge.engine.sweep.spec import Period, SweepSpec
@@ -13,7 +13,7 @@ __all__ = ["PlannedRun", "Task", "plan_runs", "tasks_of"]
 
 _FORMAT = 1
 _LABELS = frozenset({"name"})
-_CONVENTION_LABELS = frozenset({"name", "config", "settlement_bars"})
+_CONVENTION_LABELS = frozenset({"name", "config", "settlement_bars", "view_bars"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +130,17 @@ def _run_id(code: str, data: str, book: BookSpec, policy: PolicySpec, convention
         "book": plain(book, without=_LABELS),
         "policy": plain(policy, without=_LABELS),
         "replay": plain(conventions, without=_CONVENTION_LABELS),
+        "bars": _bars_version(policy, conventions),
     }
     return digest(canonical(content))
+
+
+def _bars_version(policy: PolicySpec, conventions: ReplayConfig) -> dict[str, str]:
+    """Digest of the bars that a view reads, by coin: the rows decide, not the path."""
+    if policy.kind is not PolicyKind.VIEW:
+        return {}
+    files = conventions.view_bars.items()
+    return {coin: digest(path.read_bytes()) if path.is_file() else "absent" for coin, path in files}
 
 
 def _words(run: PlannedRun) -> str:
