@@ -2,11 +2,11 @@
 
 Prints JSON and needs the recorded data (IVHEDGE_DATA, default ../shared/data). Each coin is replayed from
 2026-01-05 to 2026-02-28, the last day with hourly bars, on an empty book with a million USD of collateral:
-options at the recorded bid and ask, the venue's fees, funding, delta neutral in USD (in every policy, flat too,
-the collateral is hedged with the perpetual). The forecaster sees bars that have ended and is refitted weekly;
-nothing was chosen on this window. Targets are up to 1,000 USD per vol point in each range of tenors (7-21,
-21-60, 60-120 days), short ones half of that; the fixed policies hold -500 or +500 in each. Figures are steps
-of six hours, USD, less those of flat; intervals are of a moving block bootstrap (blocks of 20 steps, 90 %).
+options at the recorded bid and ask, the venue's fees, funding, delta neutral in USD (in every policy, the
+flat one too, the perpetual hedges the collateral). The forecaster sees bars that have ended and is refitted
+weekly; nothing was chosen on this window. Targets are up to 1,000 USD per vol point in each range of tenors
+(7-21, 21-60, 60-120 days), short ones half of that; the fixed policies hold -500 or +500 in each. Figures are
+steps of six hours, USD, less those of flat; intervals are of a moving block bootstrap (blocks of 20, 90 %).
 """
 
 import json

@@ -139,6 +139,10 @@ class CostModel:
         Contracts assumed to be displayed where the size is unknown; not listed = unlimited.
     impact_half_spreads : float
         Half-spreads by which the price moves per assumed size taken beyond the first.
+    surcharge : mapping of (venue, InstrumentKind) to float
+        Half-spreads that a trade is expected to cost beyond the touch, by delay and by what is not filled;
+        not listed = 0. Learnt by `ivhedge.hedge.slippage.learn_costs`; in `unit_cost`, which plans decide by,
+        and not in `charge`, which says what a fill at the quote costs.
 
     Notes
     -----
@@ -150,8 +154,11 @@ class CostModel:
     half_spread_bps: Mapping[InstrumentKind, float] = field(default_factory=lambda: DEFAULT_HALF_SPREAD_BPS)
     assumed_size: Mapping[InstrumentKind, float] = field(default_factory=dict)
     impact_half_spreads: float = 1.0
+    surcharge: Mapping[tuple[str, InstrumentKind], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if any(not (isfinite(v) and v >= 0.0) for v in self.surcharge.values()):
+            raise ConfigError(f"expected surcharges at or above 0, found {dict(self.surcharge)}")
         if any(not (isfinite(v) and v >= 0.0) for v in self.half_spread_bps.values()):
             raise ConfigError(f"expected half spreads at or above 0, found {dict(self.half_spread_bps)}")
         if any(not v > 0.0 for v in self.assumed_size.values()):
@@ -260,7 +267,7 @@ class CostModel:
         )
 
     def unit_cost(self, instrument: Instrument, quote: Quote) -> UnitCost:
-        """Cost per contract: what `charge` charges for a trade without impact, before fees are rounded.
+        """Cost per contract: of a trade without impact, before fees are rounded, the surcharge on top.
 
         Raises
         ------
@@ -277,7 +284,19 @@ class CostModel:
         reference = 0.0 if bid is None and ask is None else _reference(_mark(quote, bid, ask), bid, ask)
         buy, max_buy = self._side(instrument, quote, ask, reference, is_buy=True)
         sell, max_sell = self._side(instrument, quote, bid, reference, is_buy=False)
-        return UnitCost(buy=buy, sell=sell, max_buy=max_buy, max_sell=max_sell, free_size=free, impact=impact)
+        expected = 0.0
+        if bid is not None and ask is not None:
+            halves = self.surcharge.get((instrument.venue, instrument.kind), 0.0)
+            per_price = _usd_per_price(instrument, 0.5 * (bid + ask), quote.index)
+            expected = halves * 0.5 * (ask - bid) * per_price
+        return UnitCost(
+            buy=buy + expected,
+            sell=sell + expected,
+            max_buy=max_buy,
+            max_sell=max_sell,
+            free_size=free,
+            impact=impact,
+        )
 
     def _side(
         self, instrument: Instrument, quote: Quote, touch: float | None, reference: float, *, is_buy: bool
