@@ -1,0 +1,7 @@
+"""A certified surface that follows quotes one by one, in microseconds each."""
+
+from ivhedge.surface.stream.columns import QuoteColumns, StreamSettings, Universe
+from ivhedge.surface.stream.snapshot import StreamSnapshot
+from ivhedge.surface.stream.stream import REASONS, SurfaceStream
+
+__all__ = ["REASONS", "QuoteColumns", "StreamSettings", "StreamSnapshot", "SurfaceStream", "Universe"]

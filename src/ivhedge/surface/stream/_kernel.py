@@ -1,0 +1,190 @@
+"""Compiled core of the stream: what a slice is, how it moves with a quote, how it settles.
+
+A slice is (a, rho, b) = (theta/tau, rho, psi/tau): eSSVI is homogeneous in (theta, psi), so at fixed
+log-moneyness the vol of these numbers does not depend on the passing of time.
+
+Each (venue, instrument) owns one slot with its latest quote. A slice keeps the normal equations of its slots;
+a new quote takes the old contribution of its slot out and puts its own in, so nothing counts twice. The whole
+slice is linearised again every few quotes. The fixed point is that of the batch problem (Tukey's loss on
+vol errors in units of their standard deviation).
+
+Variance of a quote: half-spread² / depth factor, plus what the market may have moved since: vol_of_vol² · age
++ (spot_beta · change of ln F)². This widens error bars with age and at spot jumps.
+"""
+
+import math
+
+import numpy as np
+
+from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.pricing.jit import njit
+
+__all__ = ["settle_slice"]
+
+# Columns of a slot.
+K, VOL, NOISE, LOG_F, BID, ASK, H0, H1, H2, WEIGHT, TARGET, N_COLUMNS = range(12)
+# Columns of a slice: parameters, scale, drift variance, ln forward, normal equations (6 + 3).
+SCALE, DRIFT, S_LOG_F, EQ, S_COLUMNS = 3, 4, 5, 6, 15
+# Settings in one array.
+(FLOOR, FULL_DEPTH, Q_TIME, BETA, TUKEY, MIN_SCALE, MAX_AGE, MAX_LAG, MAX_LEAD, MAX_MOVE, N_SETTINGS) = range(
+    11
+)
+(
+    ACCEPTED,
+    UNCHANGED,
+    DUPLICATE,
+    UNKNOWN_VENUE,
+    UNKNOWN_INSTRUMENT,
+    NOT_FINITE,
+    CROSSED,
+    OUT_OF_ORDER,
+    FUTURE,
+    LATE,
+    EXPIRED,
+    ONE_SIDED,
+    NO_VOL,
+    IN_THE_MONEY,
+    BAD_FORWARD,
+    N_REASONS,
+) = range(16)
+NS_PER_YEAR = 365.0 * 86_400e9
+RHO_MAX = 0.995
+HUBER = 1.345
+
+
+@njit()
+def _model(k: float, a: float, rho: float, b: float) -> tuple[float, float, float, float]:
+    """Vol of a slice and its derivatives by (a, rho, b)."""
+    z = b * k
+    root = math.sqrt((z + rho * a) ** 2 + a * a * (1.0 - rho * rho))
+    vol = math.sqrt(max(0.5 * (a + rho * z + root), 1e-12))
+    c = 0.25 / vol
+    root = max(root, 1e-300)
+    return (
+        vol,
+        c * (1.0 + (rho * z + a) / root),
+        c * (z + a * z / root),
+        c * (rho * k + (z * k + rho * a * k) / root),
+    )
+
+
+@njit()
+def _add(s: FloatArray, h0: float, h1: float, h2: float, weight: float, target: float) -> None:
+    s[EQ] += weight * h0 * h0
+    s[EQ + 1] += weight * h0 * h1
+    s[EQ + 2] += weight * h0 * h2
+    s[EQ + 3] += weight * h1 * h1
+    s[EQ + 4] += weight * h1 * h2
+    s[EQ + 5] += weight * h2 * h2
+    s[EQ + 6] += weight * h0 * target
+    s[EQ + 7] += weight * h1 * target
+    s[EQ + 8] += weight * h2 * target
+
+
+@njit()
+def _solve(s: FloatArray) -> tuple[float, float, float]:
+    """Step of (a, rho, b) from the normal equations, held by a weak prior centred where the slice is."""
+    i0, i1, i2 = 4.0 / (s[0] * s[0]), 4.0, 1.0 / (s[2] * s[2])
+    m00, m01, m02 = s[EQ] + i0, s[EQ + 1], s[EQ + 2]
+    m11, m12, m22 = s[EQ + 3] + i1, s[EQ + 4], s[EQ + 5] + i2
+    # Targets are y − vol(p*) + h·p*, so the right-hand side less A·p is the gradient at p.
+    g0 = s[EQ + 6] - s[EQ] * s[0] - s[EQ + 1] * s[1] - s[EQ + 2] * s[2]
+    g1 = s[EQ + 7] - s[EQ + 1] * s[0] - s[EQ + 3] * s[1] - s[EQ + 4] * s[2]
+    g2 = s[EQ + 8] - s[EQ + 2] * s[0] - s[EQ + 4] * s[1] - s[EQ + 5] * s[2]
+    l00 = math.sqrt(m00)
+    l10, l20 = m01 / l00, m02 / l00
+    l11 = math.sqrt(max(m11 - l10 * l10, 1e-12 * m11))
+    l21 = (m12 - l20 * l10) / l11
+    l22 = math.sqrt(max(m22 - l20 * l20 - l21 * l21, 1e-12 * m22))
+    y0 = g0 / l00
+    y1 = (g1 - l10 * y0) / l11
+    y2 = (g2 - l20 * y0 - l21 * y1) / l22
+    x2 = y2 / l22
+    x1 = (y1 - l21 * x2) / l11
+    x0 = (y0 - l10 * x1 - l20 * x2) / l00
+    return x0, x1, x2
+
+
+@njit()
+def _move(s: FloatArray, tau: float) -> float:
+    """Step inside the slice's own butterfly domain; the size of the step relative to the slice."""
+    d0, d1, d2 = _solve(s)
+    a0, r0, b0 = s[0], s[1], s[2]
+    s[0] = max(a0 + min(max(d0, -0.5 * a0), a0), 1e-6)
+    s[1] = min(max(r0 + min(max(d1, -0.3), 0.3), -RHO_MAX), RHO_MAX)
+    wing = 1.0 + abs(s[1])
+    cap = min(4.0 / wing, 2.0 * math.sqrt(s[0] * tau / wing)) / tau
+    s[2] = min(max(b0 + min(max(d2, -0.5 * b0), b0), 1e-3 * s[0]), cap)
+    return float(abs(s[0] - a0) / a0 + abs(s[1] - r0) + abs(s[2] - b0) / b0)
+
+
+@njit()
+def _drift(slot: FloatArray, age_ns: float, log_f: float, cfg: FloatArray) -> float:
+    moved = cfg[BETA] * (log_f - slot[LOG_F])
+    return float(cfg[Q_TIME] * max(age_ns, 0.0) / NS_PER_YEAR + moved * moved)
+
+
+@njit()
+def _enter(slot: FloatArray, s: FloatArray, drift: float, cfg: FloatArray, huber: bool) -> None:
+    """Linearise a slot at the slice and add it, by Tukey's loss or by Huber's."""
+    vol, h0, h1, h2 = _model(slot[K], s[0], s[1], s[2])
+    error = slot[VOL] - vol
+    variance = slot[NOISE] + drift
+    x = error * error / (variance * (cfg[TUKEY] * s[SCALE]) ** 2)
+    if huber:
+        weight = min(1.0, HUBER / (cfg[TUKEY] * math.sqrt(max(x, 1e-300)))) / variance
+    else:
+        weight = (1.0 - x) ** 2 / variance if x < 1.0 else 0.0
+    slot[H0], slot[H1], slot[H2], slot[WEIGHT] = h0, h1, h2, weight
+    slot[TARGET] = error + h0 * s[0] + h1 * s[1] + h2 * s[2]
+    _add(s, h0, h1, h2, weight, slot[TARGET])
+
+
+@njit()
+def settle_slice(
+    slots: FloatArray,
+    times: IntArray,
+    members: IntArray,
+    s: FloatArray,
+    tau: float,
+    now: int,
+    cfg: FloatArray,
+    rounds: int,
+    huber: int,
+) -> int:
+    """Linearise all live slots of a slice again, up to `rounds` times; the number of live slots.
+
+    The first `huber` rounds take Huber's convex loss: Tukey's has several optima, and the one found must
+    hang on the quotes, not on the way to them.
+    """
+    errors = np.empty(members.size)
+    n = turn = 0
+    while turn < rounds:
+        n = 0
+        for j in members:
+            if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
+                drift = _drift(slots[j], now - times[j, 0], s[S_LOG_F], cfg)
+                vol = _model(slots[j, K], s[0], s[1], s[2])[0]
+                errors[n] = abs(slots[j, VOL] - vol) / math.sqrt(slots[j, NOISE] + drift)
+                n += 1
+        if n >= 4:
+            s[SCALE] = max(1.4826 * np.median(errors[:n]), cfg[MIN_SCALE])
+        for i in range(EQ, S_COLUMNS):
+            s[i] = 0.0
+        total = weighted = 0.0
+        for j in members:
+            slots[j, WEIGHT] = 0.0
+            if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
+                drift = _drift(slots[j], now - times[j, 0], s[S_LOG_F], cfg)
+                _enter(slots[j], s, drift, cfg, turn < huber)
+                total += slots[j, WEIGHT]
+                weighted += slots[j, WEIGHT] * drift
+        if total > 0.0:
+            s[DRIFT] = weighted / total
+        if _move(s, tau) < (1e-5 if turn < huber else 1e-8):
+            if turn >= huber:
+                break
+            turn = huber
+        else:
+            turn += 1
+    return n

@@ -1,0 +1,87 @@
+"""What a stream publishes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ivhedge.core.errors import DataError
+from ivhedge.core.types import ArrayLike, BoolArray, FloatArray, IntArray
+from ivhedge.surface.certificate import ArbitrageCertificate, certify
+from ivhedge.surface.essvi import EssviSurface
+from ivhedge.surface.stream import _kernel as kernel
+
+__all__ = ["StreamSnapshot", "covariances", "vol_gradient"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSnapshot:
+    """A published surface with its error bars.
+
+    Parameters
+    ----------
+    surface : EssviSurface
+        Fulfils the sufficient conditions of no arbitrage for all strikes and times.
+    covariance : FloatArray, shape (n, 3, 3)
+        Of (theta, rho, psi)/(tau, 1, tau) by the quotes' own noise.
+    drift : FloatArray, shape (n,)
+        Variance of the vol by age and spot moves of the quotes in use.
+    quotes : IntArray, shape (n,)
+        Quotes in use.
+    newest_ns : IntArray, shape (n,)
+        Time of the newest quote; 0 without one.
+    stale : BoolArray, shape (n,)
+        No quote within `stale_after_s`, or fewer than three in use.
+    held : bool
+        The surface is an earlier one: the newest could not be certified.
+    """
+
+    surface: EssviSurface
+    covariance: FloatArray
+    drift: FloatArray
+    quotes: IntArray
+    newest_ns: IntArray
+    stale: BoolArray
+    held: bool = False
+
+    def certificate(self) -> ArbitrageCertificate:
+        """Certify on the dense grid and in the wings as well; milliseconds."""
+        return certify(self.surface)
+
+    def vol_error(self, log_moneyness: ArrayLike, expiry: ArrayLike) -> FloatArray:
+        """Standard deviation of the vol, decimal.
+
+        Parameters
+        ----------
+        log_moneyness : array_like, shape (p,)
+        expiry : array_like of int, shape (p,)
+            Position in ``surface.expiries``.
+        """
+        k, e = np.broadcast_arrays(np.asarray(log_moneyness, dtype=np.float64), np.asarray(expiry))
+        if e.size and not (np.issubdtype(e.dtype, np.integer) and e.min() >= 0 and e.max() < self.drift.size):
+            raise DataError(f"expected expiry positions in 0..{self.drift.size - 1}")
+        if not np.isfinite(k).all():
+            raise DataError("expected finite log-moneyness ln(K / F), found NaN or infinity")
+        tau = self.surface.taus[e]
+        h = vol_gradient(k, self.surface.theta[e] / tau, self.surface.rho[e], self.surface.psi[e] / tau)
+        return np.asarray(np.sqrt(np.einsum("...i,...ij,...j", h, self.covariance[e], h) + self.drift[e]))
+
+
+def vol_gradient(k: FloatArray, a: FloatArray, rho: FloatArray, b: FloatArray) -> FloatArray:
+    """Derivatives of the vol of slices (a, rho, b), shape (..., 3); twin of the kernel's."""
+    z = b * k
+    root = np.sqrt((z + rho * a) ** 2 + a * a * (1.0 - rho * rho))
+    c = 0.25 / np.sqrt(0.5 * (a + rho * z + root))
+    parts = (1.0 + (rho * z + a) / root, z + a * z / root, rho * k + (z * k + rho * a * k) / root)
+    return np.stack([c * part for part in parts], axis=-1)
+
+
+def covariances(slices: FloatArray) -> FloatArray:
+    """Inverse information of each slice, times its measured scale where that is above 1."""
+    n = slices.shape[0]
+    rows, columns = np.triu_indices(3)
+    information = np.zeros((n, 3, 3))
+    information[:, rows, columns] = slices[:, kernel.EQ : kernel.EQ + 6]
+    information[:, columns, rows] = slices[:, kernel.EQ : kernel.EQ + 6]
+    scale = np.maximum(slices[:, kernel.SCALE], 1.0)[:, None, None] ** 2
+    prior = np.stack((4.0 / slices[:, 0] ** 2, np.full(n, 4.0), 1.0 / slices[:, 2] ** 2), axis=-1)
+    return np.asarray(np.linalg.inv(information / scale + prior[:, :, None] * np.eye(3)))

@@ -1,0 +1,306 @@
+"""A surface that follows quotes one by one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ivhedge.core.errors import ArbitrageError, ConfigError, DataError
+from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.surface.calibrate import PackedQuotes, RobustSettings, calibrate_essvi
+from ivhedge.surface.essvi import EssviSurface
+from ivhedge.surface.fit import SurfaceFit
+from ivhedge.surface.stream import _kernel as kernel
+from ivhedge.surface.stream._intake import consume
+from ivhedge.surface.stream._projection import project, sufficient
+from ivhedge.surface.stream.columns import QuoteColumns, StreamSettings, Universe
+from ivhedge.surface.stream.snapshot import StreamSnapshot, covariances
+
+__all__ = ["REASONS", "SurfaceStream"]
+
+REASONS = (
+    "accepted",
+    "unchanged",
+    "duplicate",
+    "unknown_venue",
+    "unknown_instrument",
+    "not_finite",
+    "crossed",
+    "out_of_order",
+    "future",
+    "late",
+    "expired",
+    "one_sided",
+    "no_vol",
+    "in_the_money",
+    "bad_forward",
+)
+"""Names of the outcomes, by number. `unchanged` (the same price at a later time) is in use as `accepted` is.
+Those from `one_sided` to `in_the_money` take the earlier quote out."""
+UNKNOWN = "(unknown)"
+ROUNDS = 30
+HUBER_ROUNDS = 12
+
+
+_Columns = tuple[
+    IntArray, IntArray, FloatArray, FloatArray, FloatArray, FloatArray, IntArray, IntArray, FloatArray
+]
+
+
+@dataclass(slots=True)
+class _State:
+    slots: FloatArray
+    times: IntArray
+    slices: FloatArray
+    clocks: IntArray
+    counts: IntArray
+    live: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+
+class SurfaceStream:
+    """Follow the quotes of a universe from a fitted surface on.
+
+    Parameters
+    ----------
+    universe : Universe
+        Every expiry must be one of the start's; others' quotes count as unknown instruments.
+    start : SurfaceFit or EssviSurface
+    settings : StreamSettings, optional
+
+    Raises
+    ------
+    ConfigError
+        If no instrument has an expiry of the start.
+    ArbitrageError
+        If the start has arbitrage.
+
+    Notes
+    -----
+    Times of receipt are the own clock and trusted. Not safe for several threads at once.
+    """
+
+    def __init__(
+        self,
+        universe: Universe,
+        *,
+        start: SurfaceFit | EssviSurface,
+        settings: StreamSettings | None = None,
+    ) -> None:
+        surface = start.backbone if isinstance(start, SurfaceFit) else start
+        self.universe, self.settings = universe, settings or StreamSettings()
+        self._cfg = self.settings.packed()
+        self._expiries = surface.expiries
+        n, m, venues = surface.expiries.size, universe.strike.size, len(universe.venues)
+        position = np.minimum(np.searchsorted(surface.expiries, universe.expiry_ns), n - 1)
+        known = surface.expiries[position] == universe.expiry_ns
+        if not known.any():
+            raise ConfigError("expected instruments at the start's expiries, found none; check the universe")
+        # 0 marks an instrument without a slice for the kernel.
+        self._expiry_ns = np.where(known, universe.expiry_ns, 0)
+        self._slice_of = position.astype(np.int64)
+        members = [
+            (np.arange(venues)[:, None] * m + np.flatnonzero(known & (position == e))).ravel()
+            for e in range(n)
+        ]
+        self._members = np.concatenate(members).astype(np.int64)
+        self._offsets = np.concatenate(([0], np.cumsum([part.size for part in members]))).astype(np.int64)
+        slices = np.zeros((n, kernel.S_COLUMNS))
+        slices[:, 0], slices[:, 1] = surface.theta / surface.taus, surface.rho
+        slices[:, 2], slices[:, kernel.SCALE] = surface.psi / surface.taus, 1.0
+        slices[:, kernel.S_LOG_F] = np.log(surface.forwards)
+        self._state = _State(
+            slots=np.zeros((venues * m, kernel.N_COLUMNS)),
+            times=np.full((venues * m, 2), -1, dtype=np.int64),
+            slices=slices,
+            clocks=np.zeros((n, 3), dtype=np.int64),
+            counts=np.zeros((venues + 1, kernel.N_REASONS), dtype=np.int64),
+            live=np.zeros(n, dtype=np.int64),
+        )
+        # Columns: newest quote, quotes since the last settling, time of the forward.
+        self._state.clocks[:, 2] = surface.ts_ns
+        params = np.column_stack((surface.theta, surface.rho, surface.psi))
+        if not sufficient(params, 0, n - 1):
+            raise ArbitrageError("expected a start without arbitrage; certify it and fit again")
+        self._start, self._surface = surface, surface
+        self._refused = 0
+        ids, price = [np.empty(1, dtype=np.int64) for _ in range(4)], [np.empty(1) for _ in range(5)]
+        self._row: _Columns = (*ids[:2], *price[:4], *ids[2:], price[4])  # type: ignore[assignment]
+        self._outcome = np.empty(1, dtype=np.int64)
+
+    def on_quotes(self, quotes: QuoteColumns) -> IntArray:
+        """Take quotes in the order given.
+
+        Returns
+        -------
+        IntArray, shape (n,)
+            Outcome of each, a position in `REASONS`.
+        """
+        outcome = np.empty(len(quotes), dtype=np.int64)
+        self._consume(
+            (
+                quotes.venue,
+                quotes.instrument,
+                quotes.bid,
+                quotes.ask,
+                quotes.bid_size,
+                quotes.ask_size,
+                quotes.ts_event,
+                quotes.ts_recv,
+                quotes.forward,
+            ),
+            outcome,
+        )
+        return outcome
+
+    def _consume(self, columns: _Columns, outcome: IntArray) -> None:
+        s, u = self._state, self.universe
+        consume(
+            *columns,
+            u.strike,
+            u.is_call,
+            u.in_coin,
+            self._expiry_ns,
+            self._slice_of,
+            s.slots,
+            s.times,
+            self._members,
+            self._offsets,
+            s.slices,
+            s.clocks,
+            s.counts,
+            self._cfg,
+            outcome,
+        )
+
+    def on_quote(
+        self,
+        *,
+        venue: int,
+        instrument: int,
+        bid: float,
+        ask: float,
+        ts_event: int,
+        ts_recv: int,
+        forward: float,
+        bid_size: float = np.nan,
+        ask_size: float = np.nan,
+    ) -> str:
+        """Take one quote; its outcome by name."""
+        values = (venue, instrument, bid, ask, bid_size, ask_size, ts_event, ts_recv, forward)
+        for column, value in zip(self._row, values, strict=True):
+            column[0] = value
+        self._consume(self._row, self._outcome)
+        return REASONS[int(self._outcome[0])]
+
+    def snapshot(self, ts_ns: int, *, joint: bool = False) -> StreamSnapshot:
+        """Publish the surface of a time: settle, remove arbitrage, check, add error bars.
+
+        Parameters
+        ----------
+        ts_ns : int
+            Own clock, nanoseconds since the epoch; not before the newest quote less `max_lead_s`.
+        joint : bool
+            Fit all slices together to the quotes in use: the batch fit (milliseconds). Without it each slice
+            has its own scale of errors, and arbitrage is removed by clipping. Where an expiry has no quotes,
+            clipped all the same.
+
+        Raises
+        ------
+        DataError
+            If the time lies before a quote taken, or every expiry has passed.
+        """
+        s = self._state
+        # A venue's clock may lead the own one by as much as its quotes were allowed to.
+        first = max(int(s.clocks[:, 2].max() - self._cfg[kernel.MAX_LEAD]), self._start.ts_ns)
+        if ts_ns < first:
+            raise DataError(f"expected a time from {first} on, found {ts_ns}; publish at the current time")
+        alive = np.flatnonzero(self._expiries > ts_ns)
+        if alive.size == 0:
+            raise DataError("expected an expiry after the snapshot, found none; start a new stream")
+        taus = (self._expiries[alive] - ts_ns) / kernel.NS_PER_YEAR
+        for e, tau in zip(alive.tolist(), taus.tolist(), strict=True):
+            block = self._members[self._offsets[e] : self._offsets[e + 1]]
+            s.live[e] = kernel.settle_slice(
+                s.slots,
+                s.times,
+                block,
+                s.slices[e],
+                tau,
+                ts_ns,
+                self._cfg,
+                HUBER_ROUNDS + ROUNDS,
+                HUBER_ROUNDS,
+            )
+            if s.live[e] == 0:
+                # Nothing left to measure: what was known drifts on from the last quote.
+                since = max(ts_ns - max(int(s.clocks[e, 0]), self._start.ts_ns), 0)
+                s.slices[e, kernel.DRIFT] = self._cfg[kernel.Q_TIME] * since / kernel.NS_PER_YEAR
+        s.clocks[:, 1] = 0
+        params = np.empty((alive.size, 3))
+        project(s.slices[alive], taus, params)
+        if joint:
+            params = self._together(alive, taus, params, ts_ns)
+        held = not sufficient(params, 0, alive.size - 1)
+        if held:
+            self._refused += 1
+        else:
+            self._surface = EssviSurface(
+                underlying=self._start.underlying,
+                ts_ns=ts_ns,
+                expiries=self._expiries[alive],
+                taus=taus,
+                theta=params[:, 0],
+                rho=params[:, 1],
+                psi=params[:, 2],
+                forwards=np.exp(s.slices[alive, kernel.S_LOG_F]),
+                index=None,
+                clock=self._start.clock,
+            )
+        shown = np.searchsorted(self._expiries, self._surface.expiries)
+        age = ts_ns - s.clocks[shown, 0]
+        return StreamSnapshot(
+            surface=self._surface,
+            covariance=covariances(s.slices[shown]),
+            drift=s.slices[shown, kernel.DRIFT].copy(),
+            quotes=s.live[shown].copy(),
+            newest_ns=s.clocks[shown, 0].copy(),
+            stale=held | (age > self.settings.stale_after_s * 1e9) | (s.live[shown] < 3),
+            held=held,
+        )
+
+    def _together(self, alive: IntArray, taus: FloatArray, clipped: FloatArray, ts_ns: int) -> FloatArray:
+        s, c = self._state, self._cfg
+        if (s.live[alive] == 0).any():
+            return clipped
+        kept = []
+        for e in alive.tolist():
+            block = self._members[self._offsets[e] : self._offsets[e + 1]]
+            age = ts_ns - s.times[block, 0]
+            kept.append(block[(s.slots[block, kernel.NOISE] > 0.0) & (age <= c[kernel.MAX_AGE])])
+        rows = np.concatenate(kept)
+        owner = np.repeat(alive, s.live[alive])
+        moved = c[kernel.BETA] * (s.slices[owner, kernel.S_LOG_F] - s.slots[rows, kernel.LOG_F])
+        drift = c[kernel.Q_TIME] * np.maximum(ts_ns - s.times[rows, 0], 0) / kernel.NS_PER_YEAR + moved**2
+        packed = PackedQuotes(
+            log_moneyness=s.slots[rows, kernel.K],
+            vol=s.slots[rows, kernel.VOL],
+            weight=1.0 / np.sqrt(s.slots[rows, kernel.NOISE] + drift),
+            offsets=np.concatenate(([0], np.cumsum(s.live[alive]))),
+            taus=taus,
+        )
+        robust = RobustSettings(tukey=self.settings.tukey, min_scale=self.settings.min_scale)
+        fitted = calibrate_essvi(packed, robust, start=clipped).params
+        return fitted if sufficient(fitted, 0, alive.size - 1) else clipped
+
+    def health(self) -> Mapping[str, Mapping[str, int]]:
+        """Counts of outcomes by venue; quotes of unknown venues stand under ``(unknown)``."""
+        names = (*self.universe.venues, UNKNOWN)
+        return {
+            name: {reason: int(count) for reason, count in zip(REASONS, row, strict=True) if count}
+            for name, row in zip(names, self._state.counts, strict=True)
+        }
+
+    @property
+    def refused(self) -> int:
+        """Publications held back because the surface could not be certified."""
+        return self._refused
