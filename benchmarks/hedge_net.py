@@ -1,9 +1,9 @@
 """A small no-transaction-band net against the tuned band it starts from: whether it earns its keep.
 
-Prints JSON. The net (4 inputs, 8 tanh units, 3 outputs, 67 weights, plain numpy) bends the tuned band: factors
-on the width below and above, and a shift of the middle in half-widths; with the weights of its last layer at 0
-it is the tuned band. It is trained by antithetic evolution strategies for the same CVaR 95 on the same paths as
-the band (GBM, three months, vol 20 %, 252 checks), and both are scored on fresh ones.
+Prints JSON. The net (4 inputs, 8 tanh units, 3 outputs, 67 weights, plain numpy) bends the tuned band:
+factors on the width below and above, and a shift of the middle in half-widths; with the weights of its last
+layer at 0 it is the tuned band. It is trained by antithetic evolution strategies for the same CVaR 95 on the
+same paths as the band (GBM, three months, vol 20 %, 252 checks), and both are scored on fresh ones.
 
 ``python benchmarks/hedge_net.py [generations]``
 """

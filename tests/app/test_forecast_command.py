@@ -43,6 +43,7 @@ def test_against_a_surface(cli, bars, recording, tmp_path):
     at = start.strftime("%Y-%m-%dT%H:%M:%S")
     ran = cli("forecast", path, "--chains", recording, "--at", at, "--json")
     assert ran.code == 0, ran.err
+    assert ran.json["smile"] is None
     assert all(0.0 < row["swap_vol"] < 3.0 for row in ran.json["premium"])
     assert len(ran.json["view"]["targets"]) == 3
     other = tmp_path / "ETH.parquet"
@@ -50,6 +51,27 @@ def test_against_a_surface(cli, bars, recording, tmp_path):
     wrong = cli("forecast", other, "--chains", recording, "--at", at)
     assert wrong.code == 4
     assert "that coin's bars" in wrong.err
+
+
+def test_rich_and_cheap_by_delta(cli, recording, tmp_path):
+    chains = pl.read_parquet(recording / "chains.parquet")
+    start, index = chains["ts"].min(), chains.filter(pl.col("ts") == pl.col("ts").min())["index"][0]
+    frame = simulated_frame(570)[0]
+    shift = start.replace(hour=0, minute=0, second=0, microsecond=0) - frame["timestamp"].max()
+    scale = index / frame["close"][-1]
+    path = tmp_path / "BTC.parquet"
+    frame.with_columns(
+        pl.col("timestamp") + shift - pl.duration(hours=1), pl.col("open", "high", "low", "close") * scale
+    ).write_parquet(path)
+    at = start.strftime("%Y-%m-%dT%H:%M:%S")
+    ran = cli("forecast", path, "--chains", recording, "--at", at, "--moneyness")
+    assert ran.code == 0, ran.err
+    assert "rich and cheap by delta" in ran.out
+    assert "25P" in ran.out
+    found = cli("forecast", path, "--chains", recording, "--at", at, "--moneyness", "--json").json["smile"]
+    assert {row["call_delta"] for row in found} == {0.9, 0.75, 0.5, 0.25, 0.1}
+    middle = [row for row in found if row["call_delta"] == 0.5]
+    assert all(0.1 < row["expected_vol"] < 2.0 and row["error"] > 0.0 for row in middle)
 
 
 def test_what_is_refused(cli, bars, tmp_path):
@@ -100,6 +122,7 @@ def test_forecasters_are_judged(cli, tmp_path, monkeypatch):
     ("arguments", "words"),
     [
         (("--since", "2024-06-01"), "--evaluate"),
+        (("--moneyness",), "--chains"),
         (("--evaluate", "--at", "2026-01-01"), "--at"),
         (("--evaluate", "--since", "soon"), "ISO date"),
         (("--evaluate", "--since", "2024-11-01"), "earlier day"),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from ivhedge.core.errors import ConfigError, DataError, SchemaError
@@ -16,15 +17,19 @@ from ivhedge.forecast import (
     best_forecaster,
     daily_measures,
     forecast_term_structure,
+    walk_forward,
 )
 from ivhedge.forecast.view import (
     HoldingCosts,
+    RichCheap,
     SpikeState,
     VariancePremium,
     ViewRules,
     VolView,
+    rich_cheap,
     spike_start,
     spike_update,
+    standardised_returns,
     variance_premium,
     vega_expectation,
     vega_targets,
@@ -40,6 +45,10 @@ _HORIZONS = (1, 2, 3, 5, 7, 14, 30, 60, 90, 120)
 _SETTLE_DAYS = 28
 """Last days that the spike state walks through, after learning on what is before them."""
 _FAR = 0.1
+_FIRST_FIT = 250
+_SMILE_HORIZONS = (1, 3, 7, 14, 30, 60)
+_SEED = 20260601
+"""Of the bootstrap of the smile's error bars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,8 @@ class Outlook:
     premium : VariancePremium or None
         Against the surface; None without one.
     view : VolView or None
+    smile : RichCheap or None
+        Against the surface by delta; None unless asked for.
     repaired : int
         Bars that were missing, doubled, out of order or cut off.
     """
@@ -67,6 +78,7 @@ class Outlook:
     spike: SpikeState
     premium: VariancePremium | None
     view: VolView | None
+    smile: RichCheap | None
     repaired: int
 
 
@@ -100,6 +112,7 @@ def vol_outlook(
     snapshot: MarketSnapshot | None = None,
     rules: ViewRules | None = None,
     costs: HoldingCosts | None = None,
+    moneyness: bool = False,
 ) -> Outlook:
     """Forecast volatility and hold it against a snapshot's surface.
 
@@ -113,6 +126,9 @@ def vol_outlook(
         Of the same coin, at most two days after the last of those days.
     rules : ViewRules, optional
     costs : HoldingCosts, optional
+    moneyness : bool
+        Also hold the smile against the one that past returns would pay for: walks the forecaster through the
+        history, some seconds.
 
     Raises
     ------
@@ -130,7 +146,7 @@ def vol_outlook(
     state = OnlineForecaster(best_forecaster(), daily_measures(bars), _HORIZONS)
     curve = forecast_term_structure(state, TENORS_DAYS)
     spike = _spike(bars)
-    premium, view = None, None
+    premium, view, smile = None, None, None
     if surface is not None:
         tau = _tenors(surface, curve.tenor_days)
         premium = variance_premium(surface, state, tau)
@@ -139,6 +155,8 @@ def vol_outlook(
         view = vega_targets(
             expected, rules, ts_ns=surface.ts_ns, underlying=surface.underlying, may_sell=spike.may_sell
         )
+        if moneyness:
+            smile = _smile(surface, premium, bars)
     found = bars.repairs
     return Outlook(
         source=source,
@@ -147,8 +165,17 @@ def vol_outlook(
         spike=spike,
         premium=premium,
         view=view,
+        smile=smile,
         repaired=found.sorted_rows + found.duplicates_dropped + found.missing_bars + found.edge_bars_dropped,
     )
+
+
+def _smile(surface: VolSurface, premium: VariancePremium, bars: Bars) -> RichCheap:
+    history, model = daily_measures(bars), best_forecaster()
+    first = min(_FIRST_FIT, len(history) - 1)
+    run = walk_forward(history, (*model.members, model), _SMILE_HORIZONS, start=first)
+    returns = standardised_returns(history, run, model.name)
+    return rich_cheap(surface, premium.outlook, returns, np.random.default_rng(_SEED))
 
 
 def _before(bars: Bars, ts_ns: int, source: str) -> Bars:

@@ -1,9 +1,12 @@
 """A volatility outlook: what is expected, what the surface charges, what vega to hold."""
 
+from math import isfinite
+
 from ivhedge.core.units import DAYS_PER_YEAR
 from ivhedge.engine.outlook import Outlook
 from ivhedge.report import BookView, TableView
 from ivhedge.report import format as fmt
+from ivhedge.risk.buckets import delta_label
 
 __all__ = ["forecast_to_dict", "forecast_view"]
 
@@ -32,7 +35,7 @@ def forecast_view(seen: Outlook) -> BookView:
             ),
             ("last hours' variance over the week's", fmt.number(spike.ratio, 2)),
         ),
-        tables=(_curve(seen), *_premium(seen), *_targets(seen)),
+        tables=(_curve(seen), *_premium(seen), *_smile(seen), *_targets(seen)),
         notes=(
             *(("a figure of the forecast was replaced by the insanity filter",) if curve.replaced else ()),
             *(("a jump is fresh: no short vega is wanted",) if not spike.may_sell else ()),
@@ -75,6 +78,34 @@ def _premium(seen: Outlook) -> tuple[TableView, ...]:
             title="against the surface",
             note="premium: vol points of the variance swap over the expected vol; chance that less comes",
             headings=("tenor", "expected", "at the money", "swap", "premium", "deviations", "chance"),
+            rows=tuple(rows),
+        ),
+    )
+
+
+def _smile(seen: Outlook) -> tuple[TableView, ...]:
+    smile = seen.smile
+    if smile is None:
+        return ()
+    names = [delta_label(float(delta)) for delta in smile.call_delta]
+    rows = []
+    for k, tau in enumerate(smile.tau.tolist()):
+        cells = []
+        for j in range(smile.call_delta.size):
+            premium, score = float(smile.premium[k, j]), float(smile.score[k, j])
+            known = isfinite(premium) and isfinite(score)
+            cells.append(
+                f"{fmt.number(100.0 * premium, 1, signed=True)} ({fmt.number(score, 1, signed=True)})"
+                if known
+                else "–"
+            )
+        rows.append((f"{tau * DAYS_PER_YEAR:g} d", *cells))
+    return (
+        TableView(
+            title="rich and cheap by delta",
+            note="fair less expected vol in points (in standard errors); expected: past returns in units of "
+            "their forecasts; – where they never reached",
+            headings=("tenor", *names),
             rows=tuple(rows),
         ),
     )
@@ -144,5 +175,19 @@ def forecast_to_dict(seen: Outlook) -> dict[str, object]:
                 "probability_cheaper": float(premium.probability_cheaper[k]),
             }
             for k, tau in enumerate(premium.tau.tolist())
+        ]
+    smile = seen.smile
+    found["smile"] = None
+    if smile is not None:
+        found["smile"] = [
+            {
+                "days": tau * DAYS_PER_YEAR,
+                "call_delta": float(delta),
+                "fair_vol": float(smile.fair_vol[k, j]),
+                "expected_vol": float(smile.expected_vol[k, j]),
+                "error": float(smile.error[k, j]),
+            }
+            for k, tau in enumerate(smile.tau.tolist())
+            for j, delta in enumerate(smile.call_delta)
         ]
     return found

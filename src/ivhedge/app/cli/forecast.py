@@ -23,6 +23,9 @@ def forecast(
     ] = None,
     underlying: Underlying = None,
     at: At = None,
+    moneyness: Annotated[
+        bool, typer.Option("--moneyness", help="With chains: rich and cheap by delta too, some seconds more.")
+    ] = False,
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Judge the forecasters on the bars instead, walk-forward.")
     ] = False,
@@ -44,6 +47,8 @@ def forecast(
     check_drawings(html, png)
     if evaluate and (chains is not None or at is not None):
         raise ConfigError("--evaluate judges the bars alone; leave out --chains and --at")
+    if moneyness and chains is None:
+        raise ConfigError("--moneyness holds a smile against the forecast; add --chains")
     if since is not None and not evaluate:
         raise ConfigError("--since is the first day judged; add --evaluate")
     known = read_bars(bars)
@@ -51,7 +56,7 @@ def forecast(
         _evaluate(known, bars.name, since, html=html, png=png, as_json=as_json)
         return
     snapshot = None if chains is None else load_snapshot(chains, underlying, at)
-    seen = vol_outlook(known, source=bars.name, snapshot=snapshot)
+    seen = vol_outlook(known, source=bars.name, snapshot=snapshot, moneyness=moneyness)
     show(forecast_view(seen), forecast_to_dict(seen), as_json=as_json, html=html, png=png)
 
 
