@@ -4,11 +4,12 @@ Prints JSON and needs the recorded data (IVHEDGE_DATA, default ../shared/data). 
 book buys its ETH vega anew as straddles at the forward (1,000 USD per vol point in all, delta at the forward
 taken off) and holds them to the next snapshot of the next day (20 to 28 h); the hedge is straddles of BTC.
 Profits are those of the certified surfaces, gamma and theta of both sides included, in USD at the index.
-Hedges are rebalanced daily and pay half the round trip on what changes. The model sees only steps that ended
-before, moves of vol or profits of straddles per vega; half-life, ridge and price of risk were chosen on the
-first half, by the same CVaR, and judged on the second. Whether a book is long or short is not known
-beforehand, and vols drift: every figure is of the book and of the same book sold, taken together. `vega`
-repeats it with the profit of vega alone. Ratios of CVaR
+Hedges are rebalanced daily and pay half the round trip on what changes, and the whole of it every 20 days
+on what stays. The model sees only steps that ended before, moves of vol or profits of straddles per vega;
+that choice, half-life, ridge and price of risk are made by CVaR on days before 2026-03-15 and judged on
+those after. `regression` is the least-squares beta of all steps before, `root-time` vega over the root of
+time. Whether a book is long or short is not known beforehand, and vols drift: every figure is of the book
+and of the same book sold, taken together. `vega` repeats it with the profit of vega alone. Ratios of CVaR
 95 % carry 90 % intervals of a block bootstrap over days (blocks of 5), paired.
 """
 
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ivhedge.core.types import FloatArray, IntArray
-from ivhedge.core.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_YEAR
+from ivhedge.core.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_YEAR, parse_time
 from ivhedge.hedge.proxies import (
     ProxyCosts,
     ProxyModel,
@@ -39,8 +40,10 @@ from ivhedge.risk.panel import PANEL_NODES, PANEL_TENORS, build_panel, fit_histo
 from ivhedge.surface import VolSurface
 
 COINS, SEED, BLOCK, DRAWS = ("BTC", "ETH"), 20261123, 5, 2000
-ROUND_TRIP = 0.6
-"""Vol points in and out: half-spread of 30- to 90-day BTC options at the money, twice, and fees."""
+ROUND_TRIP = {VegaBucket("BTC", 30.0): 1.5, VegaBucket("BTC", 90.0): 0.9, VegaBucket("ETH", 30.0): 1.7}
+"""Vol points in and out: median spread at the money in the recorded chains, and fees both ways."""
+HOLDING_DAYS = 20.0
+SPLIT = "2026-03-15"
 BOOKS = {
     "30 d": {30.0: 1.0},
     "60 d": {60.0: 1.0},
@@ -49,7 +52,7 @@ BOOKS = {
     "mixed": {30.0: 0.4, 60.0: 0.3, 90.0: 0.3},
     "30 d against 90 d": {30.0: 1.0, 90.0: -1.0},
 }
-RULES = ("none", "beta 1", "vol-scaled", "model")
+RULES = ("none", "beta 1", "vol-scaled", "root-time", "regression", "model")
 WARM_UP = 80
 PROXIES = tuple(VegaBucket("BTC", days) for days in (30.0, 90.0))
 TARGETS = tuple(VegaBucket("ETH", days) for days in (30.0, 60.0, 90.0, 180.0))
@@ -142,10 +145,22 @@ class Recording:
             "vols": {bucket: values[:, 1] for bucket, values in both.items()},
         }
 
-    def vol_at(self, bucket: VegaBucket, row: int) -> float:
-        """Vol at the money before a step."""
-        tenor = int(np.flatnonzero(self.steps.tenor_days == bucket.tenor_days)[0])
-        return float(self.steps.atm_vols[bucket.underlying][row, tenor])
+    def beta(self, rule: str, bucket: VegaBucket, proxy: VegaBucket, row: int) -> float:
+        """USD of proxy vega per USD of vega by a rule of thumb, with what is known up to a step."""
+        if rule == "root-time":
+            return float(np.sqrt(proxy.tenor_days / bucket.tenor_days))
+        if rule == "vol-scaled":
+            own, other = (
+                self.steps.atm_vols[b.underlying][
+                    row, int(np.flatnonzero(self.steps.tenor_days == b.tenor_days)[0])
+                ]
+                for b in (bucket, proxy)
+            )
+            return float(own / other)
+        if rule == "regression":
+            x, y = (self.moves["vols"][b][: row + 1] for b in (proxy, bucket))
+            return float(x @ y / (x @ x))
+        return 1.0
 
 
 Rule = tuple[str, float]
@@ -189,14 +204,13 @@ def hedges(
         if model is None:
             continue
         held[day] = 0.0
-        if name in ("beta 1", "vol-scaled"):
+        if name in ("beta 1", "vol-scaled", "root-time", "regression"):
             row = int(np.searchsorted(rec.steps.end_ns, ts, side="right")) - 1
             for bucket, vega in vegas.items():
                 near = int(np.argmin([abs(np.log(p.tenor_days / bucket.tenor_days)) for p in proxies]))
-                own, other = (rec.vol_at(b, row) for b in (bucket, proxies[near]))
-                held[day, near] -= (own / other if name == "vol-scaled" else 1.0) * vega
+                held[day, near] -= rec.beta(name, bucket, proxies[near], row) * vega
         elif name == "model":
-            costs = ProxyCosts(round_trip_points=ROUND_TRIP, risk_price=price)
+            costs = ProxyCosts(round_trip_points=ROUND_TRIP, holding_days=HOLDING_DAYS, risk_price=price)
             found = proxy_hedge(model, vegas, costs=costs)
             held[day] = [found.vega_usd[p] for p in proxies]
             words += [d.verdict.value for d in found.decisions]
@@ -209,8 +223,10 @@ def profits(
     """USD a day, net, of the book and of the same book sold, shape (2, days); NaN where nothing is known."""
     own = sum(1000.0 * w * rec.unit[VegaBucket("ETH", days)][:, part] for days, w in book.items())
     other = sum(held[:, k] * rec.unit[p][:, part] for k, p in enumerate(proxies))
-    change = np.abs(np.diff(held, axis=0, prepend=np.nan)).sum(axis=1)
-    cost = 0.5 * ROUND_TRIP * np.nan_to_num(change)
+    price = np.array([ROUND_TRIP[proxy] for proxy in proxies])
+    change = np.abs(np.diff(held, axis=0, prepend=np.nan)) @ price
+    # What changes is traded once; what stays is rolled over every HOLDING_DAYS.
+    cost = 0.5 * np.nan_to_num(change) + np.abs(held) @ price / HOLDING_DAYS
     return np.stack([own + other - cost, -(own + other) - cost])
 
 
@@ -260,7 +276,8 @@ def main() -> None:
             found = models_of(rec, PROXIES, settings_of(half_life, ridge), of)
             models[of, half_life, ridge] = found
             known = np.flatnonzero([model is not None for model in found])
-            first, second = known[: known.size // 2], known[known.size // 2 :]
+            early = np.array([rec.pairs[day][1] <= parse_time(SPLIT) for day in known.tolist()])
+            first, second = known[early], known[~early]
             for price in (0.1, 0.3, 1.0):
                 losses = []
                 for book in (BOOKS[name] for name in ("30 d", "60 d", "90 d", "mixed")):
@@ -269,7 +286,7 @@ def main() -> None:
                 tried[of, half_life, ridge, price] = float(np.mean(losses))
     out: dict[str, object] = {
         "days": {"first": int(first.size), "second": int(second.size)},
-        "round_trip_points": ROUND_TRIP,
+        "round_trip_points": {str(bucket): points for bucket, points in ROUND_TRIP.items()},
         "tried": {f"{of}/{h:g}/{r:g}/{p:g}": round(loss, 1) for (of, h, r, p), loss in tried.items()},
     }
     for of in rec.moves:

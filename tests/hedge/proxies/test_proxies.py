@@ -259,6 +259,17 @@ def test_what_is_refused():
         fit_proxies(
             replace(steps, end_ns=steps.end_ns[::-1]), (ETH30,), (BTC30,), rng=np.random.default_rng(1)
         )
+    twice = steps.end_ns.copy()
+    twice[1] = twice[0]
+    for wrong in (
+        {"end_ns": twice},
+        {"end_ns": steps.end_ns[1:]},
+        {"days": 0.0 * steps.days},
+        {"days": -steps.days},
+    ):
+        given_ = {"days": steps.days, "end_ns": steps.end_ns} | wrong
+        with pytest.raises(DataError, match="expected"):
+            fit_moves(moves, (ETH30,), (BTC30,), rng=np.random.default_rng(1), **given_)
     with pytest.raises(ConfigError, match="targets"):
         proxy_hedge(fit(), {BTC30: 1.0})
     with pytest.raises(DataError, match="finite"):

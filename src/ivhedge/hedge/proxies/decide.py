@@ -40,13 +40,14 @@ class ProxyCosts:
     Parameters
     ----------
     round_trip_points : float or mapping of VegaBucket to float
-        In and out, spread and fees, in vol points of the proxy: USD per USD of vega.
+        In and out, spread and fees, in vol points of the proxy: USD per USD of vega. The default is that of
+        recorded BTC options of a month at the money; three months take 0.9, ETH 1.7 and 1.2.
     holding_days : float
     risk_price : float
         USD paid at most to remove one USD of a day's standard deviation, as in `RiskModel`.
     """
 
-    round_trip_points: float | Mapping[VegaBucket, float] = 0.6
+    round_trip_points: float | Mapping[VegaBucket, float] = 1.5
     holding_days: float = 20.0
     risk_price: float = 0.1
 

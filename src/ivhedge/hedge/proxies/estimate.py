@@ -12,7 +12,6 @@ stationary observations.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -192,6 +191,13 @@ def fit_moves(
     """
     chosen = settings or ProxySettings()
     _check_buckets(targets, proxies)
+    if days.ndim != 1 or not (np.isfinite(days) & (days > 0.0)).all():
+        raise DataError("expected a finite length above 0 days for each step, found others; leave those out")
+    if end_ns.shape != days.shape or (np.diff(end_ns) <= 0).any():
+        raise DataError(
+            f"expected {days.size} step ends in order of time, each once, found {end_ns.size}, late or "
+            "twice; sort the panel and drop copies"
+        )
     y, x = (
         np.stack([_scaled(moves, bucket, days) for bucket in side], axis=1) for side in (targets, proxies)
     )
@@ -201,8 +207,6 @@ def fit_moves(
         raise DataError(
             f"expected at least {fewest} steps ({chosen.warm_up} to begin with), found {count}; record longer"
         )
-    if any(later < earlier for earlier, later in pairwise(end_ns.tolist())):
-        raise DataError("expected steps in order of time; sort the panel")
     fade = np.exp2(-days / chosen.half_life_days)
     missed = np.empty((count - chosen.warm_up, y.shape[1]))
     square, cross, weight = np.zeros((x.shape[1],) * 2), np.zeros((x.shape[1], y.shape[1])), 0.0
