@@ -1,6 +1,7 @@
 """What policies can be asked for besides bands, on a simulated market: objectives, rules, views."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from ivhedge.app.showcase import showcase_book
 from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.core.units import NS_PER_DAY, NS_PER_HOUR
 from ivhedge.engine import BookSpec, PolicyKind, PolicySpec, ReplayConfig, replay
-from ivhedge.engine.guidance import ViewSource
+from ivhedge.engine.guidance import Guidance, ViewSource
 from ivhedge.engine.policies import objective_of, ratio_of
 from ivhedge.engine.series import pnl_usd
 from ivhedge.engine.spec import DeltaRuleKind, ObjectiveKind
@@ -19,8 +20,9 @@ from ivhedge.forecast import bars_from_frame
 from ivhedge.forecast.view import HoldingCosts, ViewRules
 from ivhedge.hedge import DeltaGamma, DeltaGammaVega
 from ivhedge.market.simulator import BTC, SimulationConfig, simulate_market
+from ivhedge.surface import EssviSurface
 from tests.forecast.conftest import simulated_frame
-from tests.risk._stub import StubSurface
+from tests.risk._stub import NOW, StubSurface
 
 EMPTY = BookSpec(name="empty", venue="aurora", collateral_usd=1e6, empty=True)
 
@@ -78,13 +80,52 @@ def test_every_objective_hedges_and_they_differ(looks):
 
 
 def test_a_factor_model_is_not_there_at_once_and_that_is_told(looks):
-    policies = [vega("least", objective=ObjectiveKind.MINIMUM_VARIANCE), vega("bands")]
+    kinds = (ObjectiveKind.MINIMUM_VARIANCE, ObjectiveKind.FACTOR_NEUTRAL, ObjectiveKind.CVAR)
+    policies = [vega("bands"), *(vega(kind.value, objective=kind) for kind in kinds)]
     result = replay(looks, showcase_book(), policies, ReplayConfig(name="t"))
-    least, bands = result.policies
-    assert trades(least) == trades(bands)
-    words = least.journal.filter(pl.col("event") == "no_factors")["detail"].to_list()
-    assert words
-    assert "surfaces seen" in words[0]
+    bands, *learning = result.policies
+    for policy in learning:
+        assert trades(policy) == trades(bands)
+        words = policy.journal.filter(pl.col("event") == "no_factors")["detail"].to_list()
+        assert words
+        assert "surfaces seen" in words[0]
+
+
+def test_what_is_learnt_comes_with_the_surfaces():
+    """Sixty surfaces whose vols and spots wander: a model, scenarios, refitted now and then."""
+    rng, guidance = np.random.default_rng(5), Guidance()
+    spot, level = 80_000.0, 0.5
+    seen = []
+    for place in range(85):
+        spot, level = spot * np.exp(0.01 * rng.standard_normal()), level + 0.005 * rng.standard_normal()
+        taus = np.array([5.0, 30.0, 90.0, 200.0]) / 365.0
+        ts_ns = NOW + place * 6 * NS_PER_HOUR
+        theta = level**2 * taus * (1.0 + 0.01 * rng.standard_normal())
+        surface = EssviSurface(
+            underlying="BTC",
+            ts_ns=ts_ns,
+            expiries=ts_ns + (taus * 365 * NS_PER_DAY).astype(np.int64),
+            taus=taus,
+            theta=theta,
+            rho=np.array([-0.1, -0.2, -0.3, -0.3]) + 0.01 * rng.standard_normal(),
+            psi=0.9 * np.sqrt(theta) * (1.0 + 0.01 * rng.standard_normal()),
+            forwards=spot * np.exp((0.05 + 0.005 * rng.standard_normal()) * taus),
+            index=spot,
+        )
+        guidance.observe(SimpleNamespace(surfaces={"BTC": surface}))
+        model, scenarios = guidance.factors("BTC"), guidance.scenarios("BTC")
+        assert (model is None) == (scenarios is None) == (place < 59)
+        seen.append((model, scenarios))
+    assert len({id(model) for model, _ in seen[59:]}) == 2
+    assert len({id(scenarios) for _, scenarios in seen[59:]}) == 7
+    model, scenarios = seen[-1]
+    spread = model.scales[model.names.index("BTC.spot")]
+    assert spread == pytest.approx(0.02, rel=0.3)
+    assert scenarios.values.shape[0] > 50
+    kind = vega("p", objective=ObjectiveKind.CVAR)
+    assert objective_of(kind, guidance, "BTC").scenarios is scenarios
+    kind = vega("p", objective=ObjectiveKind.FACTOR_NEUTRAL)
+    assert objective_of(kind, guidance, "BTC").model is model
 
 
 def test_bands_that_follow_from_cost_are_wider_where_trading_is_dear(looks):
@@ -154,9 +195,11 @@ def test_a_view_without_bars_is_refused(looks, tmp_path):
 
 
 def test_objectives_and_ratios_by_name():
-    assert objective_of(vega("p"), None) is None
-    assert objective_of(vega("p", objective=ObjectiveKind.DELTA_GAMMA), None) == DeltaGamma()
-    assert objective_of(vega("p", objective=ObjectiveKind.DELTA_GAMMA_VEGA), None) == DeltaGammaVega()
+    none = Guidance()
+    assert objective_of(vega("p"), none, "BTC") is None
+    assert objective_of(vega("p", objective=ObjectiveKind.DELTA_GAMMA), none, "BTC") == DeltaGamma()
+    assert objective_of(vega("p", objective=ObjectiveKind.DELTA_GAMMA_VEGA), none, "BTC") == DeltaGammaVega()
+    assert objective_of(vega("p", objective=ObjectiveKind.CVAR), none, "BTC") is None
     assert ratio_of(vega("p")) is None
     assert ratio_of(vega("p", skew_stickiness=0.5)).rule.ssr_at(np.array([0.1])) == pytest.approx(0.5)
 

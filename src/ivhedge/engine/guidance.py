@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from ivhedge.core.errors import ConfigError, IvHedgeError
 from ivhedge.core.units import NS_PER_DAY, format_ns
 from ivhedge.engine.board import QuoteBoard
@@ -25,6 +27,7 @@ from ivhedge.forecast.view import (
 )
 from ivhedge.risk.factors import FactorModel, fit_factors
 from ivhedge.risk.panel import build_panel
+from ivhedge.risk.var import ScenarioSet, filtered_scenarios, shock_history
 from ivhedge.surface.base import VolSurface
 
 __all__ = ["Guidance", "ViewSource"]
@@ -32,6 +35,7 @@ __all__ = ["Guidance", "ViewSource"]
 _FEWEST_SURFACES = 60
 _MOST_SURFACES = 360
 _REFIT_SURFACES = 20
+_REDRAW_SURFACES = 4
 _HORIZONS = (1, 2, 3, 5, 7, 14, 30, 60, 90, 120)
 _LEARNING_DAYS = 60
 """Days before the first look from which the spike state has walked bar by bar."""
@@ -112,7 +116,9 @@ class Guidance:
     costs: HoldingCosts = field(default_factory=HoldingCosts)
     _surfaces: dict[str, list[VolSurface]] = field(default_factory=dict)
     _models: dict[str, FactorModel] = field(default_factory=dict)
-    _fitted_at: dict[str, int] = field(default_factory=dict)
+    _scenarios: dict[str, ScenarioSet] = field(default_factory=dict)
+    _seen: dict[str, int] = field(default_factory=dict)
+    _done_at: dict[tuple[str, str], int] = field(default_factory=dict)
     _failed: dict[str, str] = field(default_factory=dict)
     _views: dict[str, ViewSource] = field(default_factory=dict)
 
@@ -122,25 +128,41 @@ class Guidance:
             held = self._surfaces.setdefault(name, [])
             held.append(surface)
             del held[:-_MOST_SURFACES]
+            self._seen[name] = self._seen.get(name, 0) + 1
 
     def factors(self, underlying: str) -> FactorModel | None:
         """Model of the surfaces seen so far, refitted now and then; None while they are too few."""
-        held = self._surfaces.get(underlying, [])
-        last = self._fitted_at.get(underlying)
-        now = held[-1].ts_ns if held else 0
-        since = sum(surface.ts_ns > last for surface in held) if last is not None else len(held)
-        if len(held) >= _FEWEST_SURFACES and (last is None or since >= _REFIT_SURFACES):
-            self._fitted_at[underlying] = now
+        if self._due("factors", underlying, _REFIT_SURFACES):
             try:
-                self._models[underlying] = fit_factors([build_panel(held)]).model
+                self._models[underlying] = fit_factors([build_panel(self._surfaces[underlying])]).model
             except IvHedgeError as exc:
                 self._failed[underlying] = str(exc)
         return self._models.get(underlying)
 
-    def why_no_factors(self, underlying: str) -> str:
-        """Why there is no model."""
-        seen = len(self._surfaces.get(underlying, []))
-        few = f"{seen} surfaces seen, a factor model takes {_FEWEST_SURFACES}; bucketed vega until then"
+    def scenarios(self, underlying: str) -> ScenarioSet | None:
+        """A day's shocks of the surfaces seen so far, at their volatility of late; None while too few."""
+        if self._due("scenarios", underlying, _REDRAW_SURFACES):
+            try:
+                panel = build_panel(self._surfaces[underlying])
+                whole = panel.rows(np.flatnonzero(panel.known.all(axis=1)))
+                self._scenarios[underlying] = filtered_scenarios(shock_history({underlying: whole}))
+            except IvHedgeError as exc:
+                self._failed[underlying] = str(exc)
+        return self._scenarios.get(underlying)
+
+    def _due(self, what: str, underlying: str, every: int) -> bool:
+        """Whether enough has been seen, first of all or since the last time; then it counts as done."""
+        seen = self._seen.get(underlying, 0)
+        last = self._done_at.get((what, underlying))
+        due = seen >= _FEWEST_SURFACES if last is None else seen - last >= every
+        if due:
+            self._done_at[what, underlying] = seen
+        return due
+
+    def why_not(self, underlying: str) -> str:
+        """Why there is no model and there are no scenarios."""
+        seen = self._seen.get(underlying, 0)
+        few = f"{seen} surfaces seen, {_FEWEST_SURFACES} are needed to learn from; bucketed vega until then"
         return self._failed.get(underlying, few)
 
     def vega_targets(self, policy: PolicySpec, surface: VolSurface) -> tuple[tuple[float, float, float], ...]:

@@ -99,10 +99,9 @@ class Hedger:
         if policy.kind.holds_vega:
             surface = board.surfaces[underlying]
             terms = with_vega(terms, policy, seen, self.guidance, surface, self.config.numeraire)
-        model = self.guidance.factors(underlying) if policy.objective.needs_factors else None
-        if policy.objective.needs_factors and model is None:
-            why = self.guidance.why_no_factors(underlying)
-            account.note(board.ts_ns, "no_factors", f"{underlying}: {why}")
+        objective = objective_of(policy, self.guidance, underlying)
+        if policy.objective.learns and objective is None:
+            account.note(board.ts_ns, "no_factors", f"{underlying}: {self.guidance.why_not(underlying)}")
         state = HedgeState(
             last_hedge_ns=self._last_hedge_ns.get((policy.name, underlying)), trigger=terms.trigger
         )
@@ -115,7 +114,7 @@ class Hedger:
             costs=account.costs,
             risk=RiskModel(risk_price=self.config.risk_price),
             ratio=ratio_of(policy),
-            objective=objective_of(policy, model),
+            objective=objective,
             holding=None if policy.holding_days is None else HoldingPeriod(days=policy.holding_days),
             max_hedge_options=policy.max_hedge_options,
             hedge_keys=_held_options(book, own_keys, underlying),

@@ -15,6 +15,7 @@ from ivhedge.hedge import (
     AnyTrigger,
     Band,
     BandTrigger,
+    ConditionalValueAtRisk,
     DeltaGamma,
     DeltaGammaVega,
     FactorNeutral,
@@ -30,7 +31,6 @@ from ivhedge.hedge.policies import DeltaPolicy, WhalleyWilmott, Zakamouline, ban
 from ivhedge.hedge.ratios import HedgeRatio, SmileRatio
 from ivhedge.ledger import Position
 from ivhedge.risk import Exposures
-from ivhedge.risk.factors import FactorModel
 from ivhedge.surface.base import VolSurface
 from ivhedge.surface.dynamics import SkewStickiness
 
@@ -68,16 +68,24 @@ def allowed_kinds(policy: PolicySpec) -> frozenset[InstrumentKind]:
     return frozenset(kinds)
 
 
-def objective_of(policy: PolicySpec, model: FactorModel | None) -> HedgeObjective | None:
-    """What counts as risk; the bucketed vega where a factor model is asked for and there is none yet."""
-    if policy.objective is ObjectiveKind.DELTA_GAMMA:
+def objective_of(policy: PolicySpec, guidance: Guidance, underlying: str) -> HedgeObjective | None:
+    """What counts as risk; None, the bucketed vega, where too few surfaces were seen for what is asked."""
+    kind = policy.objective
+    if kind is ObjectiveKind.DELTA_GAMMA:
         return DeltaGamma()
-    if policy.objective is ObjectiveKind.DELTA_GAMMA_VEGA:
+    if kind is ObjectiveKind.DELTA_GAMMA_VEGA:
         return DeltaGammaVega()
+    if kind is ObjectiveKind.CVAR:
+        scenarios = guidance.scenarios(underlying)
+        return None if scenarios is None else ConditionalValueAtRisk(scenarios=scenarios)
+    if not kind.needs_factors:
+        return None
+    model = guidance.factors(underlying)
     if model is None:
         return None
-    kind = FactorNeutral if policy.objective is ObjectiveKind.FACTOR_NEUTRAL else MinimumVariance
-    return kind(model=model)
+    return (
+        FactorNeutral(model=model) if kind is ObjectiveKind.FACTOR_NEUTRAL else MinimumVariance(model=model)
+    )
 
 
 def ratio_of(policy: PolicySpec) -> HedgeRatio | None:

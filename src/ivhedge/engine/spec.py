@@ -148,6 +148,12 @@ class ObjectiveKind(StrEnum):
     DELTA_GAMMA_VEGA = "delta_gamma_vega"
     FACTOR_NEUTRAL = "factor_neutral"
     MINIMUM_VARIANCE = "minimum_variance"
+    CVAR = "cvar"
+
+    @property
+    def learns(self) -> bool:
+        """Whether it needs surfaces of the past: a factor model, or scenarios."""
+        return self.needs_factors or self is ObjectiveKind.CVAR
 
     @property
     def needs_factors(self) -> bool:
