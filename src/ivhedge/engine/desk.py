@@ -8,6 +8,7 @@ import numpy as np
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.instruments import InstrumentKind
 from ivhedge.core.types import FloatArray
+from ivhedge.engine.averages import running_averages
 from ivhedge.engine.board import QuoteBoard, with_perpetual
 from ivhedge.engine.bookkeeper import Bookkeeper, opening_collateral
 from ivhedge.engine.hedger import MIN_HEDGE_TENOR_DAYS
@@ -85,7 +86,11 @@ class Desk:
 
     def exposures(self) -> Exposures:
         """Exposures on the surface; legs without a price have a status and are in no sum."""
-        return exposures(self.book, {self.underlying: self.surface}, ts_ns=self.ts_ns, strict=False)
+        averages = running_averages(
+            (p.instrument for p in self.book.positions), lambda _: self.index, self.ts_ns
+        )
+        surfaces = {self.underlying: self.surface}
+        return exposures(self.book, surfaces, ts_ns=self.ts_ns, strict=False, settlement=averages)
 
     def spot_vol(self) -> SpotVolMatrix:
         """Profit over the usual spot and vol shocks, full revaluation, vol shocks in vol points."""

@@ -75,7 +75,8 @@ def read_spot_path(path: Path) -> SpotPath:
         If times repeat or a price is no price.
     """
     if not path.is_file():
-        raise ConfigError(f"expected a parquet file of hourly bars, found nothing at {path}")
+        found = "a folder" if path.is_dir() else "nothing"
+        raise ConfigError(f"expected a parquet file of hourly bars, found {found} at {path}")
     try:
         bars = pl.read_parquet(path, columns=["timestamp", "open"]).sort("timestamp")
     except (pl.exceptions.PolarsError, OSError) as exc:

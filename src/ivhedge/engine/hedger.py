@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from ivhedge.engine.account import Account
+from ivhedge.engine.averages import running_averages
 from ivhedge.engine.board import QuoteBoard
 from ivhedge.engine.guidance import Guidance
 from ivhedge.engine.policies import allowed_kinds, objective_of, ratio_of, terms_of, with_vega
@@ -94,7 +95,8 @@ class Hedger:
             for position in book.positions
             if position.instrument.key in own_keys and position.instrument.underlying == underlying
         ]
-        seen = exposures(book, board.surfaces, ts_ns=board.ts_ns)
+        averages = running_averages((p.instrument for p in book.positions), board.index, board.ts_ns)
+        seen = exposures(book, board.surfaces, ts_ns=board.ts_ns, settlement=averages)
         terms = terms_of(policy, own, seen, underlying, self.config.numeraire)
         if policy.kind.holds_vega:
             surface = board.surfaces[underlying]

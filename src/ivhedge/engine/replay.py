@@ -15,6 +15,7 @@ from itertools import groupby
 from ivhedge.core.errors import CalibrationError, ConfigError, EmptyData, IvHedgeError
 from ivhedge.core.instruments import InstrumentKind
 from ivhedge.engine.account import Account, SettlementLookup
+from ivhedge.engine.averages import running_averages
 from ivhedge.engine.board import QuoteBoard
 from ivhedge.engine.bookkeeper import Bookkeeper, opening_collateral
 from ivhedge.engine.caveats import assumptions_of, warnings_of
@@ -291,7 +292,9 @@ class _Run:
 
     def _record(self, account: Account, board: QuoteBoard) -> None:
         equity = account.close_step(board)
-        seen = exposures(account.book(), board.surfaces, ts_ns=board.ts_ns, strict=False)
+        book = account.book()
+        averages = running_averages((p.instrument for p in book.positions), board.index, board.ts_ns)
+        seen = exposures(book, board.surfaces, ts_ns=board.ts_ns, strict=False, settlement=averages)
         account.record(board, equity, seen)
 
     def _foreign_currencies(self) -> frozenset[str]:

@@ -19,7 +19,7 @@ from ivhedge.core.units import DAYS_PER_YEAR, VOL_POINT
 from ivhedge.hedge.limits import Band, HedgeLimits, Numeraire, TenorBand
 from ivhedge.hedge.ratios import HedgeRatio, ratio_legs
 from ivhedge.risk.exposure import leg_exposures
-from ivhedge.risk.legs import Legs, check_legs, price_legs
+from ivhedge.risk.legs import MAX_AGE_NS, Legs, check_legs, price_legs
 from ivhedge.surface.base import VolSurface
 
 __all__ = ["Factors", "RiskModel", "bucket_name", "build_factors", "factor_loadings", "leg_loadings"]
@@ -175,6 +175,7 @@ def factor_loadings(
     ts_ns: int,
     *,
     ratio: HedgeRatio | None = None,
+    max_age_ns: int | None = MAX_AGE_NS,
 ) -> FloatArray:
     """Exposure of each position to each factor, shape (k, n); 0 for expired legs.
 
@@ -183,7 +184,7 @@ def factor_loadings(
     UnknownInstrument, DataError
         If a leg has no price on the surface.
     """
-    legs = price_legs(positions, surfaces, ts_ns)
+    legs = price_legs(positions, surfaces, ts_ns, max_age_ns=max_age_ns)
     check_legs(legs, ts_ns)
     return leg_loadings(legs, factors, surfaces, ratio)
 

@@ -171,7 +171,8 @@ class MarginGuard:
         rows = [*held, *((instruments[i], instruments[i].lot * 0) for i in mine)]
         if not rows:
             return _refusing(stray, unguarded, ((),) * stray.size)
-        legs = price_legs(rows, {surface.underlying: surface}, ts_ns)
+        # The age of the surface is that of the marks, which the margin's own limit on ages judges.
+        legs = price_legs(rows, {surface.underlying: surface}, ts_ns, max_age_ns=None)
         positions = positions_from_legs(
             legs,
             surface.underlying,

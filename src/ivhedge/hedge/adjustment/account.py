@@ -97,7 +97,7 @@ def margin_rows(
     guard.judge(book, surface, market.index, market.ts_ns, (), np.zeros((1, 0)), np.zeros(1))
     elsewhere = guard.elsewhere or ElsewhereMargin()
     given = [(instruments[i], Decimal(repr(float(held[i])))) for i in rows]
-    legs = price_legs(given, {surface.underlying: surface}, market.ts_ns)
+    legs = price_legs(given, {surface.underlying: surface}, market.ts_ns, max_age_ns=None)
     positions = positions_from_legs(legs, surface.underlying, market.index, conservative=guard.conservative)
     model = prepare_margin(positions, guard.profile, on=guard.on, conservative=guard.conservative)
     initial, stressed = guard.limits.initial_use, guard.limits.stressed_maintenance_use

@@ -12,6 +12,7 @@ from decimal import Decimal
 import numpy as np
 
 from ivhedge.core.types import BoolArray, FloatArray
+from ivhedge.hedge.adjustment.gauges import GaugeKind
 from ivhedge.hedge.adjustment.packages import Tradable, packages, tradable
 from ivhedge.hedge.adjustment.result import Step
 from ivhedge.hedge.adjustment.ruler import Reading, Ruler
@@ -25,6 +26,7 @@ _TOLERANCE = 1e-9
 _MOST_PACKAGES = 4000
 _WORTH = 0.02
 _AS_GOOD = 0.6
+_BEYOND = 0.01
 
 
 def deleverage(scene: Scene, forced: BoolArray, traded: FloatArray | None = None) -> tuple[list[Step], Scene]:
@@ -119,9 +121,10 @@ def _best(
     left = after.excess[:, forced].sum(axis=1)
     relief = float(now.excess[0, forced].sum()) - left
     total = float(now.excess[0, forced].sum())
-    # What hardly helps costs a step: only where nothing else is left.
-    for least in (_WORTH * total, 1e-6):
-        rows = np.flatnonzero(fine & (relief > least))
+    # Beyond a band's target, or hardly any help at the price of a step: only where nothing else is left.
+    whole = fine & ~_overshoots(ruler, now, after)
+    for good, least in ((whole, _WORTH * total), (fine, _WORTH * total), (fine, 1e-6)):
+        rows = np.flatnonzero(good & (relief > least))
         if rows.size:
             break
     else:
@@ -133,9 +136,19 @@ def _best(
     else:
         # Of what relieves about as much per USD the largest: fewer steps.
         rate = relief[rows] / (cost[rows] + 1.0)
-        good = rows[rate >= _AS_GOOD * rate.max()]
-        row = int(good[np.argmax(relief[good])])
+        close = rows[rate >= _AS_GOOD * rate.max()]
+        row = int(close[np.argmax(relief[close])])
     return np.asarray(trades[row])
+
+
+def _overshoots(ruler: Ruler, now: Reading, after: Reading) -> BoolArray:
+    """Where a band that is outside ends beyond its target, by more than a hundredth of its scale."""
+    found = np.zeros(after.values.shape[0], dtype=np.bool_)
+    for i, gauge in enumerate(ruler.gauges):
+        if gauge.kind is GaugeKind.BAND and now.outside[0, i] > _TOLERANCE:
+            start, end = now.values[0, i] - gauge.target, after.values[:, i] - gauge.target
+            found |= (start * end < 0.0) & (np.abs(end) > _BEYOND * gauge.scale)
+    return found
 
 
 def _keeps_hedge(

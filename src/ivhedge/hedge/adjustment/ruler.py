@@ -173,7 +173,7 @@ def build_ruler(
     ]
     instruments = (*(p.instrument for p in alive), *others)
     single = [(item, Decimal(1)) for item in instruments]
-    legs = price_legs(single, {surface.underlying: surface}, market.ts_ns)
+    legs = price_legs(single, {surface.underlying: surface}, market.ts_ns, max_age_ns=None)
     check_legs(legs, market.ts_ns)
     unit = limits.numeraire.value
     values = leg_exposures(legs)

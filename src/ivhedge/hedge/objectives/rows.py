@@ -124,12 +124,15 @@ def risk_rows(
     n = len(candidates)
     if isinstance(objective, (BucketedVega, DeltaGamma, DeltaGammaVega)):
         units = [(item, Decimal(1)) for item in candidates]
-        loads = factor_loadings(units, {surface.underlying: surface}, greeks, ts_ns, ratio=ratio)
+        loads = factor_loadings(
+            units, {surface.underlying: surface}, greeks, ts_ns, ratio=ratio, max_age_ns=None
+        )
         sd = np.sqrt(np.diag(greeks.covariance))
         counted = replace(greeks, covariance=_greek_covariance(objective, greeks.covariance))
         return RiskRows(factors=counted, exposure=exposure, loadings=loads.reshape(sd.size, n), row_sd=sd)
     surfaces = {surface.underlying: surface}
-    legs = price_legs([*book, *((item, Decimal(1)) for item in candidates)], surfaces, ts_ns)
+    positions = [*book, *((item, Decimal(1)) for item in candidates)]
+    legs = price_legs(positions, surfaces, ts_ns, max_age_ns=None)
     check_legs(legs, ts_ns)
     head = (greeks, exposure, leg_loadings(legs, greeks, surfaces, ratio)[:, len(book) :])
     coin = greeks.numeraire is Numeraire.COIN

@@ -118,7 +118,8 @@ def plan_hedge(
     chosen = _surface_of(surface, market, limits)
     greeks = build_factors(limits, risk, chosen, market.index)
     positions, coins, notes = _own_positions(book, market, greeks)
-    held = price_legs(positions, {market.underlying: chosen}, market.ts_ns)
+    # How old the surface may be is the limits' business, and checked already.
+    held = price_legs(positions, {market.underlying: chosen}, market.ts_ns, max_age_ns=None)
     check_legs(held, market.ts_ns)
     loads = leg_loadings(held, greeks, {market.underlying: chosen}, ratio)
     exposure = np.asarray(loads.sum(axis=1), dtype=np.float64)
