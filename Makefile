@@ -37,7 +37,7 @@ bench:  ## Measure the figures; JSON goes to benchmarks/results/
 
 prove:  ## The longer proofs, on recorded data where it is present
 	@bash scripts/bootstrap.sh dev
-	@$(BIN)/python -m pytest -m "slow or recorded"
+	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m "slow or recorded or hypothesis"
 
 lock:  ## Rewrite requirements/*.txt from pyproject.toml (needs uv)
 	@bash scripts/lock.sh

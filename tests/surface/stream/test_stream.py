@@ -33,9 +33,8 @@ def test_finds_the_true_surface_from_a_start_ten_percent_off() -> None:
     assert not snap.stale.any()
 
 
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_near_the_batch_refit_after_a_thousand_noisy_updates(seed: int) -> None:
+def gaps_to_the_batch_refit(seed: int) -> tuple[float, float]:
+    """Largest vol difference to the nearest batch fit: of the joint snapshot, and of the default one."""
     rng = np.random.default_rng(seed)
     market, stream = fresh()
     items = np.concatenate([ALL, rng.integers(0, ALL.size, 1000)])
@@ -43,7 +42,6 @@ def test_near_the_batch_refit_after_a_thousand_noisy_updates(seed: int) -> None:
     error = rng.normal(0.0, 0.002, items.size)
     error[rng.random(items.size) < 0.05] += 0.1
     stream.on_quotes(quotes(market, truth(), items, ts, error=error))
-    snap = stream.snapshot(int(ts[-1]))
     last = dict(zip(items.tolist(), error.tolist(), strict=True))
     k = np.log(market.strike / FORWARD)
     e = np.repeat(np.arange(4), PER)
@@ -64,10 +62,19 @@ def test_near_the_batch_refit_after_a_thousand_noisy_updates(seed: int) -> None:
         )
         for start in (None, np.column_stack((t.theta, t.rho, t.psi)))
     ]
-    together = stream.snapshot(int(ts[-1]), joint=True)
-    assert min(np.abs(vols(together.surface) - vols(batch)).max() for batch in fits) < 5e-4
+    joint, default = (stream.snapshot(int(ts[-1]), joint=j).surface for j in (True, False))
+    return tuple(min(np.abs(vols(s) - vols(batch)).max() for batch in fits) for s in (joint, default))
+
+
+def test_near_the_batch_refit_after_a_thousand_noisy_updates() -> None:
+    joint, default = np.array([gaps_to_the_batch_refit(seed) for seed in range(20)]).T
+    # Of 4,000 seeds one in 570 ends more than 5 bp off, in another optimum of Tukey's loss (at most 24 bp).
+    assert np.median(joint) < 1e-5
+    assert np.quantile(joint, 0.9) < 1e-4
+    assert joint.max() < 5e-4
     # Each slice has its own scale of errors, and clipping at the calendar is not the joint optimum.
-    assert min(np.abs(vols(snap.surface) - vols(batch)).max() for batch in fits) < 3e-3
+    assert np.median(default) < 2e-4
+    assert default.max() < 3e-3
 
 
 def test_duplicates_and_unchanged_quotes_add_nothing() -> None:
