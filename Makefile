@@ -30,7 +30,7 @@ format:  ## Rewrite the code in the house style
 bench:  ## Measure the figures; JSON goes to benchmarks/results/
 	@bash scripts/bootstrap.sh bench
 	@mkdir -p benchmarks/results
-	@for name in pricing surface flexible flexible_truth replay margin scenario_book controls attribution factors var forecast hedge_solver hedge_policies hedge_net hedge_ratios hedge_vega cross_vega vol_view slippage stream fusion mispricing adjustment sweep; do \
+	@for name in pricing surface flexible flexible_truth replay margin scenario_book controls attribution factors var forecast hedge_solver hedge_policies hedge_net hedge_ratios hedge_vega cross_vega vol_view slippage stream stress_tapes fusion mispricing adjustment sweep; do \
 	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.json || exit 1; \
 	  cat benchmarks/results/$$name.json; \
 	done

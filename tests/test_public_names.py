@@ -482,6 +482,8 @@ PUBLIC = {
         "judge_plans",
         "plan_hedge",
         "residual_vols",
+        "trusted_edges",
+        "trusted_market",
         "view_bands",
     ],
     "hedge.objectives": [
@@ -678,6 +680,18 @@ PUBLIC = {
         "mispricings",
         "outcomes",
         "static_arbitrages",
+    ],
+    "surface.stream": [
+        "REASONS",
+        "QuoteColumns",
+        "StreamSettings",
+        "StreamSnapshot",
+        "SurfaceStream",
+        "SurfaceTrust",
+        "TrustSettings",
+        "TrustState",
+        "Universe",
+        "surface_trust",
     ],
     "engine": [
         "BacktestResult",

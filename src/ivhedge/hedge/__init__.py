@@ -28,6 +28,7 @@ from ivhedge.hedge.triggers import (
     IntervalTrigger,
     Trigger,
 )
+from ivhedge.hedge.trust import trusted_edges, trusted_market
 from ivhedge.hedge.view_bands import view_bands
 
 __all__ = [
@@ -74,5 +75,7 @@ __all__ = [
     "judge_plans",
     "plan_hedge",
     "residual_vols",
+    "trusted_edges",
+    "trusted_market",
     "view_bands",
 ]

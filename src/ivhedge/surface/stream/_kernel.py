@@ -19,12 +19,15 @@ import numpy as np
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.pricing.jit import njit
 
-__all__ = ["settle_slice"]
+__all__ = ["information", "invert", "settle_slice"]
 
 # Columns of a slot.
 K, VOL, NOISE, LOG_F, BID, ASK, H0, H1, H2, WEIGHT, TARGET, N_COLUMNS = range(12)
-# Columns of a slice: parameters, scale, drift variance, ln forward, normal equations (6 + 3).
-SCALE, DRIFT, S_LOG_F, EQ, S_COLUMNS = 3, 4, 5, 6, 15
+# Columns of a slice: parameters, scale, drift variance, ln forward, normal equations (6 + 3), and what was
+# known when quotes were many: parameters (3) and information (6).
+SCALE, DRIFT, S_LOG_F, EQ, ANCHOR, INFO, S_COLUMNS = 3, 4, 5, 6, 15, 18, 24
+FEW = 8
+"""Quotes below which a slice leans on what it knew."""
 # Settings in one array.
 (FLOOR, FULL_DEPTH, Q_TIME, BETA, TUKEY, MIN_SCALE, MAX_AGE, MAX_LAG, MAX_LEAD, MAX_MOVE, N_SETTINGS) = range(
     11
@@ -79,6 +82,17 @@ def _add(s: FloatArray, h0: float, h1: float, h2: float, weight: float, target: 
     s[EQ + 6] += weight * h0 * target
     s[EQ + 7] += weight * h1 * target
     s[EQ + 8] += weight * h2 * target
+
+
+@njit()
+def _lean(s: FloatArray) -> None:
+    """Add what the slice knew to its normal equations."""
+    for i in range(6):
+        s[EQ + i] += s[INFO + i]
+    a0, a1, a2 = s[ANCHOR], s[ANCHOR + 1], s[ANCHOR + 2]
+    s[EQ + 6] += s[INFO] * a0 + s[INFO + 1] * a1 + s[INFO + 2] * a2
+    s[EQ + 7] += s[INFO + 1] * a0 + s[INFO + 3] * a1 + s[INFO + 4] * a2
+    s[EQ + 8] += s[INFO + 2] * a0 + s[INFO + 4] * a1 + s[INFO + 5] * a2
 
 
 @njit()
@@ -157,28 +171,45 @@ def settle_slice(
     The first `huber` rounds take Huber's convex loss: Tukey's has several optima, and the one found must
     hang on the quotes, not on the way to them.
     """
-    errors = np.empty(members.size)
-    n = turn = 0
+    size = members.size
+    live, variance, drift = np.empty(size, dtype=np.int64), np.empty(size), np.empty(size)
+    n = 0
+    for j in members:
+        slots[j, WEIGHT] = 0.0
+        if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
+            live[n] = j
+            drift[n] = _drift(slots[j], now - times[j, 0], s[S_LOG_F], cfg)
+            variance[n] = slots[j, NOISE] + drift[n]
+            n += 1
+    error, sizes, h = np.empty(n), np.empty(n), np.empty((n, 3))
+    weight = np.zeros(n)
+    turn = 0
     while turn < rounds:
-        n = 0
-        for j in members:
-            if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
-                drift = _drift(slots[j], now - times[j, 0], s[S_LOG_F], cfg)
-                vol = _model(slots[j, K], s[0], s[1], s[2])[0]
-                errors[n] = abs(slots[j, VOL] - vol) / math.sqrt(slots[j, NOISE] + drift)
-                n += 1
+        for i in range(n):
+            j = live[i]
+            vol, h[i, 0], h[i, 1], h[i, 2] = _model(slots[j, K], s[0], s[1], s[2])
+            error[i] = slots[j, VOL] - vol
+            sizes[i] = abs(error[i]) / math.sqrt(variance[i])
         if n >= 4:
-            s[SCALE] = max(1.4826 * np.median(errors[:n]), cfg[MIN_SCALE])
-        for i in range(EQ, S_COLUMNS):
+            s[SCALE] = max(1.4826 * np.median(sizes), cfg[MIN_SCALE])
+        for i in range(EQ, ANCHOR):
             s[i] = 0.0
+        if n < FEW:
+            _lean(s)
         total = weighted = 0.0
-        for j in members:
-            slots[j, WEIGHT] = 0.0
-            if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
-                drift = _drift(slots[j], now - times[j, 0], s[S_LOG_F], cfg)
-                _enter(slots[j], s, drift, cfg, turn < huber)
-                total += slots[j, WEIGHT]
-                weighted += slots[j, WEIGHT] * drift
+        for i in range(n):
+            x = sizes[i] / (cfg[TUKEY] * s[SCALE])
+            if turn < huber:
+                weight[i] = min(1.0, HUBER / (cfg[TUKEY] * max(x, 1e-150))) / variance[i]
+            else:
+                weight[i] = (1.0 - x * x) ** 2 / variance[i] if x < 1.0 else 0.0
+            target = error[i] + h[i, 0] * s[0] + h[i, 1] * s[1] + h[i, 2] * s[2]
+            _add(s, h[i, 0], h[i, 1], h[i, 2], weight[i], target)
+            j = live[i]
+            slots[j, H0], slots[j, H1], slots[j, H2] = h[i, 0], h[i, 1], h[i, 2]
+            slots[j, WEIGHT], slots[j, TARGET] = weight[i], target
+            total += weight[i]
+            weighted += weight[i] * drift[i]
         if total > 0.0:
             s[DRIFT] = weighted / total
         if _move(s, tau) < (1e-5 if turn < huber else 1e-8):
@@ -188,3 +219,35 @@ def settle_slice(
         else:
             turn += 1
     return n
+
+
+@njit()
+def information(slices: FloatArray, out: FloatArray) -> None:
+    """Information of each slice at its measured scale, the weak prior inside, shape (n, 3, 3)."""
+    for e in range(slices.shape[0]):
+        s = slices[e]
+        scale = max(s[SCALE], 1.0)
+        part = EQ
+        for i in range(3):
+            for j in range(i, 3):
+                out[e, i, j] = out[e, j, i] = s[part] / (scale * scale)
+                part += 1
+        out[e, 0, 0] += 4.0 / (s[0] * s[0])
+        out[e, 1, 1] += 4.0
+        out[e, 2, 2] += 1.0 / (s[2] * s[2])
+
+
+@njit()
+def invert(matrices: FloatArray) -> None:
+    """Invert symmetric positive definite 3 x 3 matrices in place, scaled to unit diagonals first."""
+    for e in range(matrices.shape[0]):
+        m = matrices[e]
+        d0, d1, d2 = 1.0 / math.sqrt(m[0, 0]), 1.0 / math.sqrt(m[1, 1]), 1.0 / math.sqrt(m[2, 2])
+        a, b, c = m[0, 1] * d0 * d1, m[0, 2] * d0 * d2, m[1, 2] * d1 * d2
+        det = max(1.0 + 2.0 * a * b * c - a * a - b * b - c * c, 1e-15)
+        m[0, 0] = (1.0 - c * c) * d0 * d0 / det
+        m[1, 1] = (1.0 - b * b) * d1 * d1 / det
+        m[2, 2] = (1.0 - a * a) * d2 * d2 / det
+        m[0, 1] = m[1, 0] = (b * c - a) * d0 * d1 / det
+        m[0, 2] = m[2, 0] = (a * c - b) * d0 * d2 / det
+        m[1, 2] = m[2, 1] = (a * b - c) * d1 * d2 / det

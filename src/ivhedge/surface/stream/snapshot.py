@@ -25,6 +25,9 @@ class StreamSnapshot:
         Of (theta, rho, psi)/(tau, 1, tau) by the quotes' own noise.
     drift : FloatArray, shape (n,)
         Variance of the vol by age and spot moves of the quotes in use.
+    lag : FloatArray, shape (n,)
+        Variance of the vol by which the surface is behind: the newest quotes differ from it, and vols have
+        been moving while the quotes in use grew old.
     quotes : IntArray, shape (n,)
         Quotes in use.
     newest_ns : IntArray, shape (n,)
@@ -38,6 +41,7 @@ class StreamSnapshot:
     surface: EssviSurface
     covariance: FloatArray
     drift: FloatArray
+    lag: FloatArray
     quotes: IntArray
     newest_ns: IntArray
     stale: BoolArray
@@ -63,7 +67,8 @@ class StreamSnapshot:
             raise DataError("expected finite log-moneyness ln(K / F), found NaN or infinity")
         tau = self.surface.taus[e]
         h = vol_gradient(k, self.surface.theta[e] / tau, self.surface.rho[e], self.surface.psi[e] / tau)
-        return np.asarray(np.sqrt(np.einsum("...i,...ij,...j", h, self.covariance[e], h) + self.drift[e]))
+        own = np.einsum("...i,...ij,...j", h, self.covariance[e], h)
+        return np.asarray(np.sqrt(own + self.drift[e] + self.lag[e]))
 
 
 def vol_gradient(k: FloatArray, a: FloatArray, rho: FloatArray, b: FloatArray) -> FloatArray:
@@ -77,11 +82,7 @@ def vol_gradient(k: FloatArray, a: FloatArray, rho: FloatArray, b: FloatArray) -
 
 def covariances(slices: FloatArray) -> FloatArray:
     """Inverse information of each slice, times its measured scale where that is above 1."""
-    n = slices.shape[0]
-    rows, columns = np.triu_indices(3)
-    information = np.zeros((n, 3, 3))
-    information[:, rows, columns] = slices[:, kernel.EQ : kernel.EQ + 6]
-    information[:, columns, rows] = slices[:, kernel.EQ : kernel.EQ + 6]
-    scale = np.maximum(slices[:, kernel.SCALE], 1.0)[:, None, None] ** 2
-    prior = np.stack((4.0 / slices[:, 0] ** 2, np.full(n, 4.0), 1.0 / slices[:, 2] ** 2), axis=-1)
-    return np.asarray(np.linalg.inv(information / scale + prior[:, :, None] * np.eye(3)))
+    out = np.empty((slices.shape[0], 3, 3))
+    kernel.information(slices, out)
+    kernel.invert(out)
+    return out

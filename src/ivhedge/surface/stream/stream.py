@@ -12,7 +12,9 @@ from ivhedge.surface.essvi import EssviSurface
 from ivhedge.surface.fit import SurfaceFit
 from ivhedge.surface.stream import _kernel as kernel
 from ivhedge.surface.stream._intake import consume
+from ivhedge.surface.stream._memory import Memory
 from ivhedge.surface.stream._projection import project, sufficient
+from ivhedge.surface.stream._recency import behind_newest
 from ivhedge.surface.stream.columns import QuoteColumns, StreamSettings, Universe
 from ivhedge.surface.stream.snapshot import StreamSnapshot, covariances
 
@@ -118,6 +120,7 @@ class SurfaceStream:
         )
         # Columns: newest quote, quotes since the last settling, time of the forward.
         self._state.clocks[:, 2] = surface.ts_ns
+        self._memory = Memory.of(slices, surface.ts_ns)
         params = np.column_stack((surface.theta, surface.rho, surface.psi))
         if not sufficient(params, 0, n - 1):
             raise ArbitrageError("expected a start without arbitrage; certify it and fit again")
@@ -218,6 +221,7 @@ class SurfaceStream:
         if alive.size == 0:
             raise DataError("expected an expiry after the snapshot, found none; start a new stream")
         taus = (self._expiries[alive] - ts_ns) / kernel.NS_PER_YEAR
+        self._memory.lean(s.slices, ts_ns, self._cfg)
         for e, tau in zip(alive.tolist(), taus.tolist(), strict=True):
             block = self._members[self._offsets[e] : self._offsets[e + 1]]
             s.live[e] = kernel.settle_slice(
@@ -232,9 +236,8 @@ class SurfaceStream:
                 HUBER_ROUNDS,
             )
             if s.live[e] == 0:
-                # Nothing left to measure: what was known drifts on from the last quote.
-                since = max(ts_ns - max(int(s.clocks[e, 0]), self._start.ts_ns), 0)
-                s.slices[e, kernel.DRIFT] = self._cfg[kernel.Q_TIME] * since / kernel.NS_PER_YEAR
+                # Nothing left to measure: what was known has its drift inside.
+                s.slices[e, kernel.DRIFT] = 0.0
         s.clocks[:, 1] = 0
         params = np.empty((alive.size, 3))
         project(s.slices[alive], taus, params)
@@ -256,17 +259,32 @@ class SurfaceStream:
                 index=None,
                 clock=self._start.clock,
             )
+        known = covariances(s.slices)
+        lag = self._lag(known, ts_ns)
         shown = np.searchsorted(self._expiries, self._surface.expiries)
         age = ts_ns - s.clocks[shown, 0]
         return StreamSnapshot(
             surface=self._surface,
-            covariance=covariances(s.slices[shown]),
+            covariance=known[shown],
+            lag=lag[shown],
             drift=s.slices[shown, kernel.DRIFT].copy(),
             quotes=s.live[shown].copy(),
             newest_ns=s.clocks[shown, 0].copy(),
             stale=held | (age > self.settings.stale_after_s * 1e9) | (s.live[shown] < 3),
             held=held,
         )
+
+    def _lag(self, covariance: FloatArray, ts_ns: int) -> FloatArray:
+        """Variance by which the slices are behind: by their newest quotes, and by the speed of their vols."""
+        s = self._state
+        behind, mean_age = np.zeros(s.live.size), np.zeros(s.live.size)
+        behind_newest(
+            s.slots, s.times, self._members, self._offsets, s.slices, ts_ns, self._cfg, behind, mean_age
+        )
+        enough = s.live >= kernel.FEW
+        self._memory.learn(s.slices, covariance, enough, s.clocks[:, 0], mean_age, ts_ns)
+        # With few quotes the speed is inside what is known already.
+        return behind + np.where(enough, self._memory.ahead(mean_age / 1e9), 0.0)
 
     def _together(self, alive: IntArray, taus: FloatArray, clipped: FloatArray, ts_ns: int) -> FloatArray:
         s, c = self._state, self._cfg

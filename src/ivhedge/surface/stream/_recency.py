@@ -1,0 +1,77 @@
+"""How far the surface is behind its newest quotes."""
+
+import numpy as np
+
+from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.pricing.jit import njit
+from ivhedge.surface.stream._kernel import MAX_AGE, NOISE, SCALE, VOL, K, _model
+
+__all__ = ["behind", "behind_newest"]
+
+SHARE = 8  # one quote in so many is new, at least `LEAST` of them
+LEAST = 5
+_MEDIAN_VARIANCE = 1.5708  # of a median, in variances of a mean
+_SURE = 4.0  # variances of the median that chance may make
+
+
+@njit()
+def behind(age: FloatArray, residual: FloatArray, noise: FloatArray) -> float:
+    """Squared median residual of the newest quotes less what chance makes; 0 where they agree.
+
+    Parameters
+    ----------
+    age : FloatArray, shape (n,)
+        Any unit; quotes as old as the last of the new ones are new as well.
+    residual : FloatArray, shape (n,)
+        Vol less surface.
+    noise : FloatArray, shape (n,)
+        Variance of each quote.
+    """
+    n = age.size
+    if n < 2 * LEAST:
+        return 0.0
+    last = max(LEAST, n // SHARE) - 1
+    new = age <= np.partition(age, last)[last]
+    m = new.sum()
+    if m == n:
+        return 0.0
+    middle = np.median(residual[new])
+    chance = _SURE * _MEDIAN_VARIANCE * np.median(noise[new]) / m
+    return float(max(middle * middle - chance, 0.0))
+
+
+@njit()
+def behind_newest(
+    slots: FloatArray,
+    times: IntArray,
+    members: IntArray,
+    offsets: IntArray,
+    slices: FloatArray,
+    now: int,
+    cfg: FloatArray,
+    out: FloatArray,
+    mean_age: FloatArray,
+) -> None:
+    """Variance by which each slice is behind, its own quotes' word or that of all slices together.
+
+    Writes `out` and, in nanoseconds, the mean age of the quotes in use, both of shape (slices,). No quote is
+    left out here for standing far off: at a jump the new ones do.
+    """
+    total = members.size
+    age, residual, noise = np.empty(total), np.empty(total), np.empty(total)
+    n = 0
+    for e in range(offsets.size - 1):
+        first = n
+        s = slices[e]
+        scale = max(s[SCALE], 1.0)
+        for j in members[offsets[e] : offsets[e + 1]]:
+            if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
+                age[n] = now - times[j, 0]
+                residual[n] = slots[j, VOL] - _model(slots[j, K], s[0], s[1], s[2])[0]
+                noise[n] = slots[j, NOISE] * scale * scale
+                n += 1
+        out[e] = behind(age[first:n], residual[first:n], noise[first:n])
+        mean_age[e] = age[first:n].mean() if n > first else 0.0
+    common = behind(age[:n], residual[:n], noise[:n])
+    for e in range(offsets.size - 1):
+        out[e] = max(out[e], common)
