@@ -43,7 +43,7 @@ def run(measures):
 
 
 @given(cut=st.integers(422, 478), factor=st.sampled_from([0.01, 0.3, 4.0, 50.0]))
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_another_future_changes_no_forecast(measures, run, cut, factor):
     other = walk_forward(_perturbed(measures, cut, factor), MODELS, HORIZONS, start=420)
     past = cut - 419

@@ -37,6 +37,7 @@ def test_a_good_chain_passes_unchanged(make_chain):
         ({"strike": float("nan")}, "bad_terms"),
         ({"is_call": None}, "bad_terms"),
         ({"settlement": "shells"}, "bad_terms"),
+        ({"venue": None}, "bad_terms"),
         ({"bid": 0.2, "ask": 0.15}, "crossed"),
         ({"bid": None, "ask": None}, "no_quote"),
     ],

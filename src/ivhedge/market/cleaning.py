@@ -170,6 +170,7 @@ def _contract_reason(rules: CleaningRules) -> pl.Expr:
         pl.col("expiry").is_not_null()
         & pl.col("is_call").is_not_null()
         & pl.col("instrument_name").is_not_null()
+        & pl.col("venue").is_not_null()
         & pl.col("settlement").is_in(["coin", "usd"])
         & strike.is_finite()
         & (strike > 0)

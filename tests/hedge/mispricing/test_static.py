@@ -101,7 +101,7 @@ def test_a_moved_quote_is_found_and_pays_at_every_settlement(
             assert realised(f, Decimal(s), {}) >= f.profit_usd - 1e-3
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     basis=st.floats(-1.0, 1.0),
