@@ -34,18 +34,20 @@ from ivhedge.surface.stream._kernel import (
     NS_PER_YEAR,
     ONE_SIDED,
     OUT_OF_ORDER,
+    RAW,
+    RAW_NOISE,
     S_LOG_F,
     TARGET,
     UNCHANGED,
     UNKNOWN_INSTRUMENT,
     UNKNOWN_VENUE,
-    VOL,
     WEIGHT,
     K,
     _add,
     _drift,
     _enter,
     _move,
+    correct,
     settle_slice,
 )
 
@@ -109,6 +111,7 @@ def consume(
     slices: FloatArray,
     clocks: IntArray,
     counts: IntArray,
+    biases: FloatArray,
     cfg: FloatArray,
     outcome: IntArray,
 ) -> None:
@@ -138,6 +141,7 @@ def consume(
                 offsets,
                 slices,
                 clocks,
+                biases[v, slice_of[q]],
                 cfg,
             )
         outcome[i] = reason
@@ -172,6 +176,7 @@ def _take(
     offsets: IntArray,
     slices: FloatArray,
     clocks: IntArray,
+    bias: FloatArray,
     cfg: FloatArray,
 ) -> int:
     """Put one quote that is sound by itself into its slot."""
@@ -217,7 +222,13 @@ def _take(
     share = 1.0
     if cfg[FULL_DEPTH] > 0.0 and depth < cfg[FULL_DEPTH]:
         share = max(depth / cfg[FULL_DEPTH], 0.1)
-    slot[K], slot[VOL], slot[NOISE], slot[LOG_F] = k, 0.5 * (bid_vol + ask_vol), half * half / share, log_f
+    slot[K], slot[RAW], slot[RAW_NOISE], slot[LOG_F] = (
+        k,
+        0.5 * (bid_vol + ask_vol),
+        half * half / share,
+        log_f,
+    )
+    correct(slot, bias, tau)
     clocks[e, 0] = max(clocks[e, 0], ts_event)
     _enter(slot, s, _drift(slot, clocks[e, 0] - ts_event, s[S_LOG_F], cfg), cfg, False)
     _move(s, tau)

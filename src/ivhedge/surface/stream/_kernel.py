@@ -19,10 +19,15 @@ import numpy as np
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.pricing.jit import njit
 
-__all__ = ["information", "invert", "settle_slice"]
+__all__ = ["correct", "information", "invert", "settle_slice"]
 
 # Columns of a slot.
-K, VOL, NOISE, LOG_F, BID, ASK, H0, H1, H2, WEIGHT, TARGET, N_COLUMNS = range(12)
+# RAW and RAW_NOISE are as quoted; VOL and NOISE are less the venue's bias, at the venue's scale of errors.
+K, VOL, NOISE, LOG_F, BID, ASK, H0, H1, H2, WEIGHT, TARGET, RAW, RAW_NOISE, N_COLUMNS = range(14)
+# What is known of a venue in a slice: level, slope, vol at the money that its slope is measured by, and the
+# factor on the variance of its errors.
+LEVEL, SLOPE, ATM, FACTOR, N_BIAS = range(5)
+Z_LIMIT = 3.0
 # Columns of a slice: parameters, scale, drift variance, ln forward, normal equations (6 + 3), and what was
 # known when quotes were many: parameters (3) and information (6).
 SCALE, DRIFT, S_LOG_F, EQ, ANCHOR, INFO, S_COLUMNS = 3, 4, 5, 6, 15, 18, 24
@@ -130,6 +135,15 @@ def _move(s: FloatArray, tau: float) -> float:
     cap = min(4.0 / wing, 2.0 * math.sqrt(s[0] * tau / wing)) / tau
     s[2] = min(max(b0 + min(max(d2, -0.5 * b0), b0), 1e-3 * s[0]), cap)
     return float(abs(s[0] - a0) / a0 + abs(s[1] - r0) + abs(s[2] - b0) / b0)
+
+
+@njit()
+def correct(slot: FloatArray, bias: FloatArray, tau: float) -> None:
+    """Take a venue's bias off its quote."""
+    z = slot[K] / (bias[ATM] * math.sqrt(tau))
+    z = min(max(z, -Z_LIMIT), Z_LIMIT)
+    slot[VOL] = max(slot[RAW] - bias[LEVEL] - bias[SLOPE] * z, 1e-4)
+    slot[NOISE] = slot[RAW_NOISE] * bias[FACTOR]
 
 
 @njit()

@@ -10,6 +10,7 @@ from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.surface.calibrate import PackedQuotes, RobustSettings, calibrate_essvi
 from ivhedge.surface.essvi import EssviSurface
 from ivhedge.surface.fit import SurfaceFit
+from ivhedge.surface.fusion.model import VenueModel
 from ivhedge.surface.stream import _kernel as kernel
 from ivhedge.surface.stream._intake import consume
 from ivhedge.surface.stream._memory import Memory
@@ -121,6 +122,8 @@ class SurfaceStream:
         # Columns: newest quote, quotes since the last settling, time of the forward.
         self._state.clocks[:, 2] = surface.ts_ns
         self._memory = Memory.of(slices, surface.ts_ns)
+        self._biases = np.zeros((venues, n, kernel.N_BIAS))
+        self._biases[:, :, kernel.ATM], self._biases[:, :, kernel.FACTOR] = 1.0, 1.0
         params = np.column_stack((surface.theta, surface.rho, surface.psi))
         if not sufficient(params, 0, n - 1):
             raise ArbitrageError("expected a start without arbitrage; certify it and fit again")
@@ -155,6 +158,47 @@ class SurfaceStream:
         )
         return outcome
 
+    def correct(self, venues: VenueModel) -> None:
+        """Take the venues' biases off all quotes, standing and to come, and weigh each venue by its errors.
+
+        Parameters
+        ----------
+        venues : VenueModel
+            As from `ivhedge.surface.fusion.fuse`: level and slope by venue and expiry (the venue's common
+            ones in an expiry it does not know), scale of errors, copies. A venue it does not know is taken
+            as it quotes.
+
+        Raises
+        ------
+        ConfigError
+            If it is of another underlying.
+        """
+        if venues.underlying != self._start.underlying:
+            raise ConfigError(
+                f"expected a model of {self._start.underlying}, found one of {venues.underlying}"
+            )
+        s = self._state
+        (level, _), (slope, _) = venues.state.at(0), venues.state.at(1)
+        place = {int(stamp): i + 1 for i, stamp in enumerate(venues.state.expiry_ns)}
+        slot = np.array([place.get(int(stamp), 0) for stamp in self._expiries])
+        self._biases[:, :, kernel.ATM] = np.sqrt(s.slices[:, 0])
+        for v, name in enumerate(self.universe.venues):
+            if name not in venues.venues:
+                continue
+            u = venues.venues.index(name)
+            self._biases[v, :, kernel.LEVEL], self._biases[v, :, kernel.SLOPE] = (
+                level[u, slot],
+                slope[u, slot],
+            )
+            copies = float(venues.correlation[u].sum() - venues.correlation[u, u])
+            scale = venues.noise_scale.get(name, 1.0)
+            self._biases[v, :, kernel.FACTOR] = scale * scale * (1.0 + copies)
+        m = self.universe.strike.size
+        for j in np.flatnonzero(s.slots[:, kernel.NOISE] > 0.0).tolist():
+            v, q = divmod(j, m)
+            tau = (self._expiry_ns[q] - s.times[j, 0]) / kernel.NS_PER_YEAR
+            kernel.correct(s.slots[j], self._biases[v, self._slice_of[q]], tau)
+
     def _consume(self, columns: _Columns, outcome: IntArray) -> None:
         s, u = self._state, self.universe
         consume(
@@ -171,6 +215,7 @@ class SurfaceStream:
             s.slices,
             s.clocks,
             s.counts,
+            self._biases,
             self._cfg,
             outcome,
         )
