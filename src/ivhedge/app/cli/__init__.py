@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ivhedge import __version__
-from ivhedge.app.cli import backtest, book, demo, doctor, fit, forecast, mispricing, store, sweep
+from ivhedge.app.cli import backtest, book, demo, doctor, fit, forecast, mispricing, store, stream, sweep
 from ivhedge.app.cli.output import report_error
 from ivhedge.core.errors import IvHedgeError
 
@@ -37,6 +37,8 @@ app.command("plan")(book.plan)
 app.command("backtest")(backtest.backtest)
 app.command("report")(backtest.report)
 app.command("sweep")(sweep.sweep)
+app.command("stream")(stream.stream)
+app.command("tape")(stream.tape)
 app.add_typer(store.app, name="store")
 app.command("doctor")(doctor.doctor)
 

@@ -10,8 +10,7 @@ from ivhedge.surface.stream import _kernel as kernel
 __all__ = ["Memory"]
 
 _START_VOL, _START_RHO, _START_B = 0.01, 0.05, 0.2  # errors of the surface a stream starts from
-_TREND_S = 15.0  # half-life of the measured speed of vols
-_AHEAD_S = 120.0  # for how long a speed is believed without a quote
+_TREND_S = 15.0  # half-life of the measured speed of vols, and of the belief in it without a quote
 _UPPER = np.triu_indices(3)
 
 
@@ -41,7 +40,7 @@ class Memory:
             covariance=spread[:, :, None] * spread[:, None, :] * np.eye(3),
             at_ns=np.full(a.size, ts_ns),
             log_forward=slices[:, kernel.S_LOG_F].copy(),
-            vol=np.sqrt(a),
+            vol=np.full(a.size, np.nan),
             vol_ns=np.full(a.size, ts_ns),
             speed=np.zeros(a.size),
         )
@@ -61,8 +60,12 @@ class Memory:
         slices[:, kernel.INFO : kernel.S_COLUMNS] = grown[:, _UPPER[0], _UPPER[1]]
 
     def ahead(self, seconds: FloatArray) -> FloatArray:
-        """Variance of vols that went on at their speed for this long."""
-        return np.asarray((self.speed * np.minimum(seconds, _AHEAD_S)) ** 2)
+        """Variance of vols that went on at their speed for this long, the speed fading.
+
+        So a jump followed by silence may go on by as much again.
+        """
+        path = (1.0 - 2.0 ** (-seconds / _TREND_S)) * _TREND_S / np.log(2.0)
+        return np.asarray((self.speed * path) ** 2)
 
     def learn(
         self,
@@ -79,8 +82,11 @@ class Memory:
         # What is known is as old as the quotes it rests on.
         self.at_ns[enough] = ts_ns - mean_age_ns[enough].astype(np.int64)
         self.log_forward[enough] = slices[enough, kernel.S_LOG_F]
-        fresh = enough & (newest_ns > self.vol_ns) & (ts_ns > self.vol_ns)
         now = np.sqrt(slices[:, 0])
+        # From what a stream started with to its first quotes is no move of the market.
+        first = enough & np.isnan(self.vol)
+        self.vol[first], self.vol_ns[first] = now[first], ts_ns
+        fresh = enough & (newest_ns > self.vol_ns) & (ts_ns > self.vol_ns)
         seconds = np.maximum(ts_ns - self.vol_ns, 1) / 1e9
         share = 1.0 - 2.0 ** (-seconds / _TREND_S)
         self.speed[fresh] += (share * ((now - self.vol) / seconds - self.speed))[fresh]

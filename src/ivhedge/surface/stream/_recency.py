@@ -1,5 +1,7 @@
 """How far the surface is behind its newest quotes."""
 
+import math
+
 import numpy as np
 
 from ivhedge.core.types import FloatArray, IntArray
@@ -12,6 +14,7 @@ SHARE = 8  # one quote in so many is new, at least `LEAST` of them
 LEAST = 5
 _MEDIAN_VARIANCE = 1.5708  # of a median, in variances of a mean
 _SURE = 4.0  # variances of the median that chance may make
+_CENTRE = 1.5  # standard deviations of moneyness: further out the model errs by more than quotes move
 
 
 @njit()
@@ -47,6 +50,7 @@ def behind_newest(
     members: IntArray,
     offsets: IntArray,
     slices: FloatArray,
+    taus: FloatArray,
     now: int,
     cfg: FloatArray,
     out: FloatArray,
@@ -54,8 +58,8 @@ def behind_newest(
 ) -> None:
     """Variance by which each slice is behind, its own quotes' word or that of all slices together.
 
-    Writes `out` and, in nanoseconds, the mean age of the quotes in use, both of shape (slices,). No quote is
-    left out here for standing far off: at a jump the new ones do.
+    Writes `out` and, in nanoseconds, the mean age of the quotes in use, both of shape (slices,). Quotes
+    around the money are asked; none is left out for standing far off: at a jump the new ones do.
     """
     total = members.size
     age, residual, noise = np.empty(total), np.empty(total), np.empty(total)
@@ -64,14 +68,19 @@ def behind_newest(
         first = n
         s = slices[e]
         scale = max(s[SCALE], 1.0)
+        wide = _CENTRE * math.sqrt(s[0] * max(taus[e], 0.0))
+        total_age, live = 0.0, 0
         for j in members[offsets[e] : offsets[e + 1]]:
             if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
-                age[n] = now - times[j, 0]
-                residual[n] = slots[j, VOL] - _model(slots[j, K], s[0], s[1], s[2])[0]
-                noise[n] = slots[j, NOISE] * scale * scale
-                n += 1
+                total_age += now - times[j, 0]
+                live += 1
+                if abs(slots[j, K]) <= wide:
+                    age[n] = now - times[j, 0]
+                    residual[n] = slots[j, VOL] - _model(slots[j, K], s[0], s[1], s[2])[0]
+                    noise[n] = slots[j, NOISE] * scale * scale
+                    n += 1
         out[e] = behind(age[first:n], residual[first:n], noise[first:n])
-        mean_age[e] = age[first:n].mean() if n > first else 0.0
+        mean_age[e] = total_age / live if live else 0.0
     common = behind(age[:n], residual[:n], noise[:n])
     for e in range(offsets.size - 1):
         out[e] = max(out[e], common)

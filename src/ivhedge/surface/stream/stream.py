@@ -323,8 +323,9 @@ class SurfaceStream:
         """Variance by which the slices are behind: by their newest quotes, and by the speed of their vols."""
         s = self._state
         behind, mean_age = np.zeros(s.live.size), np.zeros(s.live.size)
+        taus = (self._expiries - ts_ns) / kernel.NS_PER_YEAR
         behind_newest(
-            s.slots, s.times, self._members, self._offsets, s.slices, ts_ns, self._cfg, behind, mean_age
+            s.slots, s.times, self._members, self._offsets, s.slices, taus, ts_ns, self._cfg, behind, mean_age
         )
         enough = s.live >= kernel.FEW
         self._memory.learn(s.slices, covariance, enough, s.clocks[:, 0], mean_age, ts_ns)
