@@ -10,6 +10,7 @@ from ivhedge.core.atomic import write_text
 from ivhedge.core.errors import ConfigError
 from ivhedge.core.units import format_ns
 from ivhedge.engine.streaming import StreamFrame, VenueState
+from ivhedge.surface.fusion import VenueHealth
 
 __all__ = ["FrameTables", "frame_to_dict"]
 
@@ -63,6 +64,7 @@ def _venue_to_dict(v: VenueState) -> dict[str, object]:
         "rate": v.rate,
         "lag_s": v.lag_s,
         "newest_ns": v.newest_ns,
+        "health": None if v.health is None else _health_to_dict(v.health),
         "sequence": {
             "numbered": seq.numbered,
             "missing": seq.missing,
@@ -70,6 +72,19 @@ def _venue_to_dict(v: VenueState) -> dict[str, object]:
             "filled": seq.filled,
             "restarts": seq.restarts,
         },
+    }
+
+
+def _health_to_dict(health: VenueHealth) -> dict[str, object]:
+    return {
+        "state": health.state,
+        "bias_status": health.bias_status,
+        "level_bias": health.level_bias,
+        "level_interval": None if health.level_interval is None else list(health.level_interval),
+        "slope_bias": health.slope_bias,
+        "slope_interval": None if health.slope_interval is None else list(health.slope_interval),
+        "noise_scale": health.noise_scale,
+        "copies": [{"venue": other, "correlation": share} for other, share in health.copies.items()],
     }
 
 

@@ -153,6 +153,9 @@ def _venue_table(frame: StreamFrame) -> "Table":
     table = Table(title="venues", title_justify="left", pad_edge=False)
     for name in ("venue", "messages", "used", "for fits", "aside", "refused", "missing", "per s", "lag s"):
         table.add_column(name, justify="left" if name == "venue" else "right", no_wrap=True)
+    biased = any(v.health is not None for v in frame.venues)
+    if biased:
+        table.add_column("bias bp", justify="right", no_wrap=True)
     table.add_column("remarks", overflow="fold")
     for v in frame.venues:
         refused = sum(v.refused.values())
@@ -166,10 +169,22 @@ def _venue_table(frame: StreamFrame) -> "Table":
             f"{v.sequence.missing:,}" if v.sequence.numbered else "-",
             f"{v.rate:,.0f}" if v.rate >= 10.0 else f"{v.rate:.1f}",
             "-" if v.lag_s is None else f"{v.lag_s:+.2f}",
+            *([_bias(v)] if biased else []),
             "; ".join(_remarks(v, frame.ts_ns)),
             style="yellow" if 2 * refused > v.messages else None,
         )
     return table
+
+
+def _bias(venue: VenueState) -> str:
+    """Level bias with its 95 % interval's half-width."""
+    health = venue.health
+    if health is None or health.level_bias is None:
+        return "-"
+    if health.level_interval is None:
+        return f"{1e4 * health.level_bias:+.0f}"
+    low, high = health.level_interval
+    return f"{1e4 * health.level_bias:+.0f} ± {5e3 * (high - low):.0f}"
 
 
 def _remarks(venue: VenueState, ts_ns: int) -> Iterable[str]:
@@ -183,6 +198,11 @@ def _remarks(venue: VenueState, ts_ns: int) -> Iterable[str]:
     for count, what in ((seq.repeated, "repeated"), (seq.filled, "came late"), (seq.restarts, "restarts")):
         if count:
             yield f"{count:,} {what}"
+    if venue.health is not None:
+        if venue.health.state != "live":
+            yield f"{venue.health.state} beside the others"
+        for other, share in venue.health.copies.items():
+            yield f"copies {other} ({share:.2f})"
     silent = (ts_ns - venue.newest_ns) / NS_PER_SECOND
     if venue.newest_ns and silent > 10.0:
         yield f"silent for {silent:,.0f} s"

@@ -107,6 +107,8 @@ def _means(
         middle = weighted_median(np.log(forward[at]), weight)
         near = np.abs(np.log(forward[at]) - middle) <= np.maximum(_FAR * weight**-0.5, 25e-4)
         total = float(np.sum(weight[near]))
+        if not total > 0.0:
+            continue  # forwards of unbounded error say nothing
         means[expiry] = float(np.sum(weight[near] * np.log(forward[at])[near])) / total, 1.0 / total
     return means
 

@@ -113,12 +113,12 @@ def test_behind_is_its_twin(seed: int, n: int, jump: float) -> None:
     noise = rng.uniform(1e-6, 1e-4, n)
     found = behind(age, residual, noise)
     if n < 2 * LEAST:
-        assert found == 0.0
+        assert found == (0.0, 0.0)
         return
     new = age <= np.sort(age)[max(LEAST, n // SHARE) - 1]
-    middle = np.median(residual[new])
-    twin = 0.0 if new.all() else max(middle**2 - 4.0 * 1.5708 * np.median(noise[new]) / new.sum(), 0.0)
-    assert found == pytest.approx(twin, rel=1e-12, abs=1e-300)
+    square = 0.0 if new.all() else np.median(residual[new]) ** 2
+    twin = max(square - 4.0 * 1.5708 * np.median(noise[new]) / new.sum(), 0.0)
+    assert found == pytest.approx((square, twin), rel=1e-12, abs=1e-300)
 
 
 @settings(max_examples=50, deadline=None)

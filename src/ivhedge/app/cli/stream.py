@@ -48,6 +48,16 @@ def stream(
     certify: Annotated[
         bool, typer.Option("--certify", help="Check each publication on a dense grid too (slower).")
     ] = False,
+    fuse: Annotated[
+        float | None,
+        typer.Option(
+            "--fuse",
+            help="Seconds between estimates of venues' biases; 0: none. Default: 10 or --every.",
+        ),
+    ] = None,
+    anchor: Annotated[
+        str | None, typer.Option("--anchor", help="Venue whose bias is zero; default: the consensus.")
+    ] = None,
     json_out: Annotated[
         str | None,
         typer.Option("--json", help="Write one JSON value a publication to this file; - is standard output."),
@@ -67,9 +77,15 @@ def stream(
         raise ConfigError(
             "expected --replay TAPE, found none; make a tape with `ivhedge tape SOURCE --out FILE`"
         )
-    settings = PlaySettings(every_s=_seconds(every), dense_check=certify)
     span = [None if text is None else parse_time(text) for text in (start, until)]
     played = read_tape(replay)
+    if anchor is not None and anchor not in played.venues:
+        raise ConfigError(f"expected --anchor to be one of {', '.join(played.venues)}, found {anchor!r}")
+    settings = PlaySettings(
+        every_s=_seconds(every), dense_check=certify, anchor=anchor,
+        # One venue has no bias to speak of.
+        fuse_every_s=_fuse_every(fuse, _seconds(every)) if len(played.venues) > 1 else 0.0,
+    )  # fmt: skip
     screen = console(as_json=json_out == "-")
     live = screen.is_terminal
     speed = (_LIVE_SPEED if live else 0.0) if speed is None else speed
@@ -110,6 +126,10 @@ def stream(
             f"expected publications free of arbitrage on the dense grid, found {tally.failed_checks} that "
             "are not; do not hedge on them, and report the tape"
         )
+
+
+def _fuse_every(asked: float | None, every_s: float) -> float:
+    return max(10.0, every_s) if asked is None else asked
 
 
 def _seconds(text: str) -> float:

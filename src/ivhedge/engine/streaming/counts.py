@@ -1,10 +1,13 @@
 """What each venue sent and how it ended."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.engine.streaming.frames import KEPT, VenueState
 from ivhedge.market.tape import SequenceWatch
+from ivhedge.surface.fusion import VenueHealth
 from ivhedge.surface.stream import REASONS, QuoteColumns
 
 __all__ = ["OUTCOMES", "VenueCounts"]
@@ -45,13 +48,16 @@ class VenueCounts:
             if seq is not None:
                 self._watches[v].take(seq[rows])
 
-    def publish(self, span_s: float) -> tuple[VenueState, ...]:
+    def publish(
+        self, span_s: float, health: Mapping[str, VenueHealth] | None = None
+    ) -> tuple[VenueState, ...]:
         """State of each venue; what is counted since the publication before begins anew.
 
         Parameters
         ----------
         span_s : float
             Time since the publication before.
+        health : mapping of venue to VenueHealth, optional
         """
         found = []
         for v, name in enumerate(self._names):
@@ -71,6 +77,7 @@ class VenueCounts:
                         lag_s=float(np.median(np.concatenate(lags))) if lags else None,
                         newest_ns=int(self._newest[v]),
                         sequence=self._watches[v].counts,
+                        health=(health or {}).get(name),
                     )
                 )
             self._lags[v] = []

@@ -6,6 +6,7 @@ import numpy as np
 
 from ivhedge.core.errors import ArbitrageError, CalibrationError, ConfigError, DataError
 from ivhedge.core.types import BoolArray, IntArray
+from ivhedge.engine.streaming.biases import BiasWatch
 from ivhedge.engine.streaming.book import ACCEPTED, TAKEN, QuoteBook, judged
 from ivhedge.engine.streaming.counts import OUTCOMES, VenueCounts
 from ivhedge.engine.streaming.frames import KEPT, ExpiryState, Pace, Status, StreamFrame
@@ -38,6 +39,7 @@ class Follower:
         self._listing, self._settings = listing, settings
         self._book = QuoteBook(listing)
         self._counts = VenueCounts(listing.universe.venues)
+        self._biases = BiasWatch(settings)
         self._stream: SurfaceStream | None = None
         self._covered = np.zeros(listing.universe.strike.size, dtype=bool)
         expiries, self._expiry_of = np.unique(listing.universe.expiry_ns, return_inverse=True)
@@ -123,11 +125,11 @@ class Follower:
             status=status,
             snapshot=snapshot,
             expiries=() if snapshot is None else _expiry_states(snapshot, ts_ns),
-            venues=self._counts.publish(span_s),
+            venues=self._counts.publish(span_s, self._biases.health),
             waiting_expiries=tuple(waiting.tolist()),
             fits=self._fits,
             failed_fits=self._failed,
-            note=self._note,
+            note=self._note or self._biases.note,
             clock_back=clock_back,
             arbitrage_free=dense,
             pace=pace,
@@ -145,9 +147,17 @@ class Follower:
             return None
         return self._stream.snapshot(ts_ns, joint=self._settings.joint)
 
-    def fit_if_due(self, ts_ns: int) -> None:
-        """Fit where expiries wait and their quotes have settled."""
-        s, places = self._settings, self._book.in_force(ts_ns, self._max_age)
+    def work_if_due(self, ts_ns: int) -> None:
+        """Fit where expiries wait and their quotes have settled; estimate the venues' biases."""
+        places = self._book.in_force(ts_ns, self._max_age)
+        self._fit_if_due(places, ts_ns)
+        if self._stream is None or not self._biases.due(ts_ns):
+            return
+        if self._biases.learn(self._book.chain(places, ts_ns), ts_ns) and self._biases.model is not None:
+            self._stream.correct(self._biases.model)
+
+    def _fit_if_due(self, places: IntArray, ts_ns: int) -> None:
+        s = self._settings
         waiting, complete = self._waiting(places)
         if waiting.size == 0:
             self._waits_since = None
@@ -189,6 +199,8 @@ class Follower:
             return False
         universe = self._listing.universe
         stream = SurfaceStream(universe, start=fitted, settings=self._settings.stream)
+        if self._biases.model is not None:
+            stream.correct(self._biases.model)
         self._covered = np.isin(universe.expiry_ns, surface.expiries)
         self._ends_ns = int(surface.expiries[-1])
         stream.on_quotes(self._book.quotes(places[self._covered[places % self._covered.size]]))

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Literal, TypeAlias
 
 from ivhedge.market.tape import SequenceCounts
+from ivhedge.surface.fusion import VenueHealth
 from ivhedge.surface.stream import StreamSnapshot
 
 __all__ = ["KEPT", "ExpiryState", "Pace", "Status", "StreamFrame", "VenueState"]
@@ -58,6 +59,8 @@ class VenueState:
     newest_ns : int
         Receipt of its newest message; 0 without one.
     sequence : SequenceCounts
+    health : VenueHealth or None
+        State, biases and copies at the last estimate; None where there was none.
     """
 
     name: str
@@ -67,6 +70,7 @@ class VenueState:
     lag_s: float | None
     newest_ns: int
     sequence: SequenceCounts
+    health: VenueHealth | None = None
 
     @property
     def used(self) -> int:
@@ -178,7 +182,7 @@ class StreamFrame:
             shot, surface = self.snapshot, self.snapshot.surface
             for column in (
                 surface.expiries, surface.theta, surface.rho, surface.psi, surface.forwards, shot.covariance,
-                shot.drift, shot.quotes, shot.newest_ns, shot.stale,
+                shot.drift, shot.lag, shot.quotes, shot.newest_ns, shot.stale,
             ):  # fmt: skip
                 found.update(column.tobytes())
         return found.hexdigest()

@@ -132,7 +132,7 @@ class _Player:
             if now >= ts_ns:
                 return
             if self._next_check == now:
-                self._follower.fit_if_due(now)
+                self._follower.work_if_due(now)
                 self._next_check += self._check
             if self._next == now:
                 yield self._publish(now)

@@ -35,6 +35,11 @@ class PlaySettings:
         conditions of no arbitrage are checked, as every publication is.
     joint : bool
         As in `SurfaceStream.snapshot`.
+    fuse_every_s : float
+        Time between estimates of the venues' biases, which the stream takes off their quotes; 0 for none.
+        Each costs a fit.
+    anchor : str, optional
+        Venue whose biases are zero by definition; without it they are relative to the consensus.
     stream : StreamSettings
     fit : FitSettings
 
@@ -52,6 +57,8 @@ class PlaySettings:
     retry_s: float = 10.0
     dense_check: bool = False
     joint: bool = False
+    fuse_every_s: float = 0.0
+    anchor: str | None = None
     stream: StreamSettings = field(default_factory=StreamSettings)
     fit: FitSettings = field(default_factory=FitSettings)
 
@@ -60,5 +67,7 @@ class PlaySettings:
             value = getattr(self, name)
             if not (np.isfinite(value) and 1e-3 <= value <= 1e8):
                 raise ConfigError(f"expected {name} of a millisecond or more, found {value}")
+        if not (np.isfinite(self.fuse_every_s) and self.fuse_every_s >= 0.0):
+            raise ConfigError(f"expected fuse_every_s of 0 or more, found {self.fuse_every_s}")
         if self.min_quotes < 3:
             raise ConfigError(f"expected min_quotes of 3 or more, found {self.min_quotes}")

@@ -51,7 +51,7 @@ from ivhedge.surface.stream._kernel import (
     settle_slice,
 )
 
-__all__ = ["consume"]
+__all__ = ["consume", "consume_one"]
 
 
 @njit()
@@ -146,6 +146,64 @@ def consume(
             )
         outcome[i] = reason
         counts[v if 0 <= v < n_venues else n_venues, reason] += 1
+
+
+@njit()
+def consume_one(
+    venue: int,
+    instrument: int,
+    bid: float,
+    ask: float,
+    bid_size: float,
+    ask_size: float,
+    ts_event: int,
+    ts_recv: int,
+    forward: float,
+    strike: FloatArray,
+    listed: IntArray,
+    slots: FloatArray,
+    times: IntArray,
+    members: IntArray,
+    offsets: IntArray,
+    slices: FloatArray,
+    clocks: IntArray,
+    counts: IntArray,
+    biases: FloatArray,
+    cfg: FloatArray,
+) -> int:
+    """Feed one quote; its outcome. Each array handed over costs a third of a microsecond, so there are few.
+
+    Rows of `listed`: is_call, coin, expiry_ns, slice_of.
+    """
+    n_venues = counts.shape[0] - 1
+    expiry_ns = listed[2]
+    reason = _judge(venue, instrument, bid, ask, ts_event, ts_recv, forward, n_venues, expiry_ns, cfg)
+    if reason == ACCEPTED:
+        reason = _take(
+            venue * expiry_ns.size + instrument,
+            instrument,
+            bid,
+            ask,
+            min(bid_size, ask_size),
+            ts_event,
+            ts_recv,
+            forward,
+            strike,
+            listed[0],
+            listed[1],
+            expiry_ns,
+            listed[3],
+            slots,
+            times,
+            members,
+            offsets,
+            slices,
+            clocks,
+            biases[venue, listed[3, instrument]],
+            cfg,
+        )
+    counts[venue if 0 <= venue < n_venues else n_venues, reason] += 1
+    return reason
 
 
 @njit()

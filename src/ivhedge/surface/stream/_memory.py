@@ -10,7 +10,8 @@ from ivhedge.surface.stream import _kernel as kernel
 __all__ = ["Memory"]
 
 _START_VOL, _START_RHO, _START_B = 0.01, 0.05, 0.2  # errors of the surface a stream starts from
-_TREND_S = 15.0  # half-life of the measured speed of vols, and of the belief in it without a quote
+_TREND_S = 15.0  # half-life of the measured speed of vols
+_FADE_S = 30.0  # half-life of the belief in it without a quote
 _UPPER = np.triu_indices(3)
 
 
@@ -62,9 +63,9 @@ class Memory:
     def ahead(self, seconds: FloatArray) -> FloatArray:
         """Variance of vols that went on at their speed for this long, the speed fading.
 
-        So a jump followed by silence may go on by as much again.
+        So a jump followed by silence may go on by twice as much again.
         """
-        path = (1.0 - 2.0 ** (-seconds / _TREND_S)) * _TREND_S / np.log(2.0)
+        path = (1.0 - 2.0 ** (-seconds / _FADE_S)) * _FADE_S / np.log(2.0)
         return np.asarray((self.speed * path) ** 2)
 
     def learn(

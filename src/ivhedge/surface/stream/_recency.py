@@ -14,12 +14,12 @@ SHARE = 8  # one quote in so many is new, at least `LEAST` of them
 LEAST = 5
 _MEDIAN_VARIANCE = 1.5708  # of a median, in variances of a mean
 _SURE = 4.0  # variances of the median that chance may make
-_CENTRE = 1.5  # standard deviations of moneyness: further out the model errs by more than quotes move
+_CENTRE = 2.0  # standard deviations of moneyness: further out the model errs by more than quotes move
 
 
 @njit()
-def behind(age: FloatArray, residual: FloatArray, noise: FloatArray) -> float:
-    """Squared median residual of the newest quotes less what chance makes; 0 where they agree.
+def behind(age: FloatArray, residual: FloatArray, noise: FloatArray) -> tuple[float, float]:
+    """Squared median residual of the newest quotes, and the same less what chance makes, 0 where they agree.
 
     Parameters
     ----------
@@ -32,15 +32,15 @@ def behind(age: FloatArray, residual: FloatArray, noise: FloatArray) -> float:
     """
     n = age.size
     if n < 2 * LEAST:
-        return 0.0
+        return 0.0, 0.0
     last = max(LEAST, n // SHARE) - 1
     new = age <= np.partition(age, last)[last]
     m = new.sum()
     if m == n:
-        return 0.0
-    middle = np.median(residual[new])
-    chance = _SURE * _MEDIAN_VARIANCE * np.median(noise[new]) / m
-    return float(max(middle * middle - chance, 0.0))
+        return 0.0, 0.0
+    square = float(np.median(residual[new]) ** 2)
+    chance = float(_SURE * _MEDIAN_VARIANCE * np.median(noise[new]) / m)
+    return square, max(square - chance, 0.0)
 
 
 @njit()
@@ -63,6 +63,7 @@ def behind_newest(
     """
     total = members.size
     age, residual, noise = np.empty(total), np.empty(total), np.empty(total)
+    own = np.zeros(offsets.size - 1)
     n = 0
     for e in range(offsets.size - 1):
         first = n
@@ -79,8 +80,9 @@ def behind_newest(
                     residual[n] = slots[j, VOL] - _model(slots[j, K], s[0], s[1], s[2])[0]
                     noise[n] = slots[j, NOISE] * scale * scale
                     n += 1
-        out[e] = behind(age[first:n], residual[first:n], noise[first:n])
+        own[e], out[e] = behind(age[first:n], residual[first:n], noise[first:n])
         mean_age[e] = total_age / live if live else 0.0
-    common = behind(age[:n], residual[:n], noise[:n])
+    common = behind(age[:n], residual[:n], noise[:n])[1]
     for e in range(offsets.size - 1):
-        out[e] = max(out[e], common)
+        # In a common move each slice's own quotes say how much of it is its own.
+        out[e] = max(out[e], common, own[e] if common > 0.0 else 0.0)

@@ -20,7 +20,9 @@ def _set(owner: object, name: str, size: int | None) -> int:
         raise DataError(f"expected {name} of shape ({size or 'n'},), found {raw.shape}; give equal columns")
     if kind is np.int64 and raw.dtype.kind not in "iub":
         raise DataError(f"expected integers in {name}, found {raw.dtype}; convert ids and times first")
-    object.__setattr__(owner, name, np.ascontiguousarray(raw, dtype=kind))
+    # Read-only columns, as tables of data give, are copied: to the compiler they are another type, and it
+    # would work seconds at the first of them.
+    object.__setattr__(owner, name, np.require(raw, dtype=kind, requirements=("C", "W")))
     return int(raw.size)
 
 

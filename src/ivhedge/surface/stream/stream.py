@@ -12,7 +12,7 @@ from ivhedge.surface.essvi import EssviSurface
 from ivhedge.surface.fit import SurfaceFit
 from ivhedge.surface.fusion.model import VenueModel
 from ivhedge.surface.stream import _kernel as kernel
-from ivhedge.surface.stream._intake import consume
+from ivhedge.surface.stream._intake import consume, consume_one
 from ivhedge.surface.stream._memory import Memory
 from ivhedge.surface.stream._projection import project, sufficient
 from ivhedge.surface.stream._recency import behind_newest
@@ -43,11 +43,6 @@ Those from `one_sided` to `in_the_money` take the earlier quote out."""
 UNKNOWN = "(unknown)"
 ROUNDS = 30
 HUBER_ROUNDS = 12
-
-
-_Columns = tuple[
-    IntArray, IntArray, FloatArray, FloatArray, FloatArray, FloatArray, IntArray, IntArray, FloatArray
-]
 
 
 @dataclass(slots=True)
@@ -129,9 +124,7 @@ class SurfaceStream:
             raise ArbitrageError("expected a start without arbitrage; certify it and fit again")
         self._start, self._surface = surface, surface
         self._refused = 0
-        ids, price = [np.empty(1, dtype=np.int64) for _ in range(4)], [np.empty(1) for _ in range(5)]
-        self._row: _Columns = (*ids[:2], *price[:4], *ids[2:], price[4])  # type: ignore[assignment]
-        self._outcome = np.empty(1, dtype=np.int64)
+        self._listed = np.stack((universe.is_call, universe.in_coin, self._expiry_ns, self._slice_of))
 
     def on_quotes(self, quotes: QuoteColumns) -> IntArray:
         """Take quotes in the order given.
@@ -142,18 +135,31 @@ class SurfaceStream:
             Outcome of each, a position in `REASONS`.
         """
         outcome = np.empty(len(quotes), dtype=np.int64)
-        self._consume(
-            (
-                quotes.venue,
-                quotes.instrument,
-                quotes.bid,
-                quotes.ask,
-                quotes.bid_size,
-                quotes.ask_size,
-                quotes.ts_event,
-                quotes.ts_recv,
-                quotes.forward,
-            ),
+        s, u = self._state, self.universe
+        consume(
+            quotes.venue,
+            quotes.instrument,
+            quotes.bid,
+            quotes.ask,
+            quotes.bid_size,
+            quotes.ask_size,
+            quotes.ts_event,
+            quotes.ts_recv,
+            quotes.forward,
+            u.strike,
+            u.is_call,
+            u.in_coin,
+            self._expiry_ns,
+            self._slice_of,
+            s.slots,
+            s.times,
+            self._members,
+            self._offsets,
+            s.slices,
+            s.clocks,
+            s.counts,
+            self._biases,
+            self._cfg,
             outcome,
         )
         return outcome
@@ -199,27 +205,6 @@ class SurfaceStream:
             tau = (self._expiry_ns[q] - s.times[j, 0]) / kernel.NS_PER_YEAR
             kernel.correct(s.slots[j], self._biases[v, self._slice_of[q]], tau)
 
-    def _consume(self, columns: _Columns, outcome: IntArray) -> None:
-        s, u = self._state, self.universe
-        consume(
-            *columns,
-            u.strike,
-            u.is_call,
-            u.in_coin,
-            self._expiry_ns,
-            self._slice_of,
-            s.slots,
-            s.times,
-            self._members,
-            self._offsets,
-            s.slices,
-            s.clocks,
-            s.counts,
-            self._biases,
-            self._cfg,
-            outcome,
-        )
-
     def on_quote(
         self,
         *,
@@ -234,11 +219,31 @@ class SurfaceStream:
         ask_size: float = np.nan,
     ) -> str:
         """Take one quote; its outcome by name."""
-        values = (venue, instrument, bid, ask, bid_size, ask_size, ts_event, ts_recv, forward)
-        for column, value in zip(self._row, values, strict=True):
-            column[0] = value
-        self._consume(self._row, self._outcome)
-        return REASONS[int(self._outcome[0])]
+        s = self._state
+        # Plain numbers only: each other type would be compiled anew.
+        reason = consume_one(
+            int(venue),
+            int(instrument),
+            float(bid),
+            float(ask),
+            float(bid_size),
+            float(ask_size),
+            int(ts_event),
+            int(ts_recv),
+            float(forward),
+            self.universe.strike,
+            self._listed,
+            s.slots,
+            s.times,
+            self._members,
+            self._offsets,
+            s.slices,
+            s.clocks,
+            s.counts,
+            self._biases,
+            self._cfg,
+        )
+        return REASONS[reason]
 
     def snapshot(self, ts_ns: int, *, joint: bool = False) -> StreamSnapshot:
         """Publish the surface of a time: settle, remove arbitrage, check, add error bars.
