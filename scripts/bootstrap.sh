@@ -43,7 +43,7 @@ if command -v uv >/dev/null; then
   VIRTUAL_ENV=$PWD/$venv uv pip install --quiet --no-deps --no-build-isolation -e .
 else
   "$py" -m pip --version >/dev/null 2>&1 || "$py" -m ensurepip --upgrade >/dev/null
-  "$py" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+  "$py" -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r "$lock"
   "$py" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 fi
 echo "$want" >"$stamp"
