@@ -19,7 +19,7 @@ check:  ## Style, types and layers
 	@bash scripts/bootstrap.sh dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy -n 2
 	@$(BIN)/lint-imports
 
 format:  ## Rewrite the code in the house style
