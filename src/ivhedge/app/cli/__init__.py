@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from ivhedge import __version__
-from ivhedge.app.cli import backtest, book, demo, doctor, fit, forecast, mispricing, store, stream, sweep
+from ivhedge.app.cli import (
+    backtest,
+    book,
+    demo,
+    doctor,
+    fit,
+    forecast,
+    mispricing,
+    store,
+    stream,
+    sweep,
+    venues,
+)
 from ivhedge.app.cli.output import report_error
 from ivhedge.core.errors import IvHedgeError
 
@@ -32,6 +44,7 @@ app.command("stress")(book.stress)
 app.command("margin")(book.margin)
 app.command("explain")(book.explain)
 app.command("forecast")(forecast.forecast)
+app.command("venues")(venues.venues)
 app.command("mispricings")(mispricing.mispricings)
 app.command("plan")(book.plan)
 app.command("backtest")(backtest.backtest)
