@@ -120,9 +120,11 @@ def speed(rng: np.random.Generator) -> dict[str, object]:
     for i in range(1000):
         e = i % DAYS.size
         block = stream._members[stream._offsets[e] : stream._offsets[e + 1]]
-        taus = (stream._expiries - now) / kernel.NS_PER_YEAR
+        taus, sizes = (stream._expiries - now) / kernel.NS_PER_YEAR, np.empty(block.size)
         t = time.thread_time_ns()
-        kernel.settle_slice(s.slots, s.times, block, s.slices[e], float(taus[e]), now, stream._cfg, 4, 0)
+        kernel.settle_slice(
+            s.slots, s.times, block, s.slices[e], float(taus[e]), now, stream._cfg, 4, False, sizes
+        )
         project(s.slices, taus, params)
         ok = sufficient(params, e - 1, e + 1)
         slices.append((time.thread_time_ns() - t) / 1e3)

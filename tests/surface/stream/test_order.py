@@ -174,19 +174,24 @@ def test_sufficient_is_its_twin() -> None:
     assert 20 < sum(found) < 380
 
 
-def _huber_then_tukey(k: np.ndarray, vol: np.ndarray, sd: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Twin of the settling by reweighted least squares on arrays, with numerical derivatives."""
+def _reweighted(
+    k: np.ndarray, vol: np.ndarray, sd: np.ndarray, p: np.ndarray, whole: float | None
+) -> np.ndarray:
+    """Twin of the settling of a slice by least squares on arrays, with numerical derivatives.
+
+    By Huber's loss without a scale of all errors, otherwise by Tukey's.
+    """
 
     def model(p: np.ndarray) -> np.ndarray:
         return np.sqrt(essvi_total_variance(k, p[0], p[1], p[2]))
 
-    for turn in range(400):
+    for _ in range(150):
         x = (vol - model(p)) / sd
-        scale = max(1.4826 * np.median(np.abs(x)), 0.3)
-        u = np.abs(x) / scale
-        weight = np.minimum(1.0, 1.345 / np.maximum(u, 1e-12))
-        if turn >= 200:
-            weight = np.clip(1.0 - (u / 4.685) ** 2, 0.0, None) ** 2
+        own = 1.4826 * np.median(np.abs(x))
+        if whole is None:
+            weight = np.minimum(1.0, 1.345 * max(own, 0.3) / np.maximum(np.abs(x), 1e-12))
+        else:
+            weight = np.clip(1.0 - (x / (4.685 * np.clip(own, whole, 3.0 * whole))) ** 2, 0.0, None) ** 2
         h = np.column_stack([(model(p + d) - model(p - d)) / 2e-6 for d in np.eye(3) * 1e-6]) / sd[:, None]
         held = np.diag([4.0 / p[0] ** 2, 4.0, 1.0 / p[2] ** 2])
         p = p + np.linalg.solve((h.T * weight) @ h + held, (h.T * weight) @ x)
@@ -197,19 +202,28 @@ def _huber_then_tukey(k: np.ndarray, vol: np.ndarray, sd: np.ndarray, p: np.ndar
 def test_settled_slices_are_those_of_the_twin(seed: int) -> None:
     rng = np.random.default_rng(seed)
     market, stream = fresh(level=1.1)
-    error = rng.normal(0.0, 0.003, ALL.size) + (rng.random(ALL.size) < 0.08) * 0.1
+    # One slice is twice as noisy as the others, one a third: the scale of all bounds each one's own.
+    spread = np.array([0.003, 0.006, 0.001, 0.003])[ALL // PER]
+    error = rng.normal(0.0, spread) + (rng.random(ALL.size) < 0.08) * 0.1
     stream.on_quotes(quotes(market, truth(), ALL, T0, error=error))
     stream.snapshot(T0)
+    columns = [kernel.K, kernel.VOL, kernel.NOISE]
+    blocks = [stream._state.slots[e * PER : (e + 1) * PER, columns].T for e in range(4)]
+    blocks = [(k, vol, np.sqrt(noise)) for k, vol, noise in blocks]
+    first = [_reweighted(*block, np.array([0.4, 0.0, 1.5]), None) for block in blocks]
+    sizes = [
+        np.abs(vol - np.sqrt(essvi_total_variance(k, *p))) / sd
+        for (k, vol, sd), p in zip(blocks, first, strict=True)
+    ]
+    slices = stream._state.slices
+    whole = float(slices[0, kernel.WHOLE])
+    # The twin knows no butterfly bound, which the nearest slice may touch.
+    assert whole == pytest.approx(1.4826 * float(np.median(np.concatenate(sizes))), rel=3e-2)
+    assert slices[2, kernel.SCALE] == whole < slices[1, kernel.SCALE]
     for e in range(1, 4):
-        slots = stream._state.slots[e * PER : (e + 1) * PER]
-        twin = _huber_then_tukey(
-            slots[:, kernel.K],
-            slots[:, kernel.VOL],
-            np.sqrt(slots[:, kernel.NOISE]),
-            np.array([0.4, 0.0, 1.5]),
-        )
-        k = slots[:, kernel.K]
-        both = [np.sqrt(essvi_total_variance(k, *p)) for p in (stream._state.slices[e, :3], twin)]
+        twin = _reweighted(*blocks[e], first[e], whole)
+        k = blocks[e][0]
+        both = [np.sqrt(essvi_total_variance(k, *p)) for p in (slices[e, :3], twin)]
         np.testing.assert_allclose(both[0], both[1], atol=2e-5)
 
 

@@ -68,13 +68,14 @@ def gaps_to_the_batch_refit(seed: int) -> tuple[float, float]:
 
 def test_near_the_batch_refit_after_a_thousand_noisy_updates() -> None:
     joint, default = np.array([gaps_to_the_batch_refit(seed) for seed in range(20)]).T
-    # Of 4,000 seeds one in 570 ends more than 5 bp off, in another optimum of Tukey's loss (at most 24 bp).
+    # Of 4,000 seeds 3 end more than 5 bp off, in another optimum of Tukey's loss (by default 10).
     assert np.median(joint) < 1e-5
     assert np.quantile(joint, 0.9) < 1e-4
     assert joint.max() < 5e-4
-    # Each slice has its own scale of errors, and clipping at the calendar is not the joint optimum.
-    assert np.median(default) < 2e-4
-    assert default.max() < 3e-3
+    # Clipping at the calendar is not the joint optimum.
+    assert np.median(default) < 5e-5
+    assert np.quantile(default, 0.9) < 2e-4
+    assert default.max() < 5e-4
 
 
 def test_duplicates_and_unchanged_quotes_add_nothing() -> None:

@@ -294,6 +294,6 @@ def _take(
     block = members[offsets[e] : offsets[e + 1]]
     if clocks[e, 1] >= max(8, block.size // 4):
         clocks[e, 1] = 0
-        settle_slice(slots, times, block, s, tau, clocks[e, 0], cfg, 1, 0)
+        settle_slice(slots, times, block, s, tau, clocks[e, 0], cfg, 1, False, np.empty(block.size))
     # The same price at less time is another vol, so it was taken anew.
     return UNCHANGED if same else ACCEPTED

@@ -19,7 +19,7 @@ import numpy as np
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.pricing.jit import njit
 
-__all__ = ["correct", "information", "invert", "settle_slice"]
+__all__ = ["correct", "information", "invert", "settle", "settle_slice"]
 
 # Columns of a slot.
 # RAW and RAW_NOISE are as quoted; VOL and NOISE are less the venue's bias, at the venue's scale of errors.
@@ -28,9 +28,9 @@ K, VOL, NOISE, LOG_F, BID, ASK, H0, H1, H2, WEIGHT, TARGET, RAW, RAW_NOISE, N_CO
 # factor on the variance of its errors.
 LEVEL, SLOPE, ATM, FACTOR, N_BIAS = range(5)
 Z_LIMIT = 3.0
-# Columns of a slice: parameters, scale, drift variance, ln forward, normal equations (6 + 3), and what was
-# known when quotes were many: parameters (3) and information (6).
-SCALE, DRIFT, S_LOG_F, EQ, ANCHOR, INFO, S_COLUMNS = 3, 4, 5, 6, 15, 18, 24
+# Columns of a slice: parameters, scale of errors, drift variance, ln forward, normal equations (6 + 3), what
+# was known when quotes were many: parameters (3) and information (6), scale of the errors of all slices.
+SCALE, DRIFT, S_LOG_F, EQ, ANCHOR, INFO, WHOLE, S_COLUMNS = 3, 4, 5, 6, 15, 18, 24, 25
 FEW = 8
 """Quotes below which a slice leans on what it knew."""
 # Settings in one array.
@@ -58,6 +58,9 @@ FEW = 8
 NS_PER_YEAR = 365.0 * 86_400e9
 RHO_MAX = 0.995
 HUBER = 1.345
+NORMAL = 1.4826  # standard deviation over median size, normal errors
+MOST_SCALE = 3.0
+HUBER_ROUNDS, ROUNDS = 40, 30
 
 
 @njit()
@@ -178,12 +181,15 @@ def settle_slice(
     now: int,
     cfg: FloatArray,
     rounds: int,
-    huber: int,
+    huber: bool,
+    sizes: FloatArray,
 ) -> int:
     """Linearise all live slots of a slice again, up to `rounds` times; the number of live slots.
 
-    The first `huber` rounds take Huber's convex loss: Tukey's has several optima, and the one found must
-    hang on the quotes, not on the way to them.
+    By Huber's loss at the slice's own scale of errors, or by Tukey's at a scale that is held between one and
+    three times that of all slices: few quotes cannot call their outliers normal, nor is a slice that the
+    model misses thrown away as a whole. `sizes`, one place a member, receives the errors in standard
+    deviations.
     """
     size = members.size
     live, variance, drift = np.empty(size, dtype=np.int64), np.empty(size), np.empty(size)
@@ -195,17 +201,19 @@ def settle_slice(
             drift[n] = _drift(slots[j], now - times[j, 0], s[S_LOG_F], cfg)
             variance[n] = slots[j, NOISE] + drift[n]
             n += 1
-    error, sizes, h = np.empty(n), np.empty(n), np.empty((n, 3))
+    error, h = np.empty(n), np.empty((n, 3))
     weight = np.zeros(n)
-    turn = 0
-    while turn < rounds:
+    for _ in range(rounds):
         for i in range(n):
             j = live[i]
             vol, h[i, 0], h[i, 1], h[i, 2] = _model(slots[j, K], s[0], s[1], s[2])
             error[i] = slots[j, VOL] - vol
             sizes[i] = abs(error[i]) / math.sqrt(variance[i])
-        if n >= 4:
-            s[SCALE] = max(1.4826 * np.median(sizes), cfg[MIN_SCALE])
+        if huber:
+            s[SCALE] = max(NORMAL * np.median(sizes[:n]), cfg[MIN_SCALE]) if n >= 4 else 1.0
+        else:
+            own = NORMAL * np.median(sizes[:n]) if n >= FEW else 0.0
+            s[SCALE] = min(max(own, s[WHOLE]), MOST_SCALE * s[WHOLE])
         for i in range(EQ, ANCHOR):
             s[i] = 0.0
         if n < FEW:
@@ -213,7 +221,7 @@ def settle_slice(
         total = weighted = 0.0
         for i in range(n):
             x = sizes[i] / (cfg[TUKEY] * s[SCALE])
-            if turn < huber:
+            if huber:
                 weight[i] = min(1.0, HUBER / (cfg[TUKEY] * max(x, 1e-150))) / variance[i]
             else:
                 weight[i] = (1.0 - x * x) ** 2 / variance[i] if x < 1.0 else 0.0
@@ -226,13 +234,45 @@ def settle_slice(
             weighted += weight[i] * drift[i]
         if total > 0.0:
             s[DRIFT] = weighted / total
-        if _move(s, tau) < (1e-5 if turn < huber else 1e-8):
-            if turn >= huber:
-                break
-            turn = huber
-        else:
-            turn += 1
+        if _move(s, tau) < (1e-5 if huber else 1e-8):
+            break
     return n
+
+
+@njit()
+def settle(
+    slots: FloatArray,
+    times: IntArray,
+    members: IntArray,
+    offsets: IntArray,
+    slices: FloatArray,
+    alive: IntArray,
+    taus: FloatArray,
+    now: int,
+    cfg: FloatArray,
+    live: IntArray,
+) -> None:
+    """Settle slices; `live` receives the number of live slots of each.
+
+    First by Huber's convex loss, then by Tukey's from there: Tukey's has several optima, and the one found
+    must hang on the quotes, not on the way to them.
+    """
+    sizes, pooled = np.empty(members.size), np.empty(members.size)
+    filled = 0
+    for i in range(alive.size):
+        e = alive[i]
+        a, b = offsets[e], offsets[e + 1]
+        live[e] = settle_slice(
+            slots, times, members[a:b], slices[e], taus[i], now, cfg, HUBER_ROUNDS, True, sizes[a:b]
+        )
+        pooled[filled : filled + live[e]] = sizes[a : a + live[e]]
+        filled += live[e]
+    whole = max(NORMAL * np.median(pooled[:filled]), cfg[MIN_SCALE]) if filled >= FEW else 1.0
+    for i in range(alive.size):
+        e = alive[i]
+        a, b = offsets[e], offsets[e + 1]
+        slices[e, WHOLE] = whole
+        settle_slice(slots, times, members[a:b], slices[e], taus[i], now, cfg, ROUNDS, False, sizes[a:b])
 
 
 @njit()

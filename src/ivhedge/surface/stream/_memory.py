@@ -58,7 +58,7 @@ class Memory:
         grown[:, 2, 2] += b * b * drift / a
         slices[:, kernel.ANCHOR : kernel.INFO] = self.params
         kernel.invert(grown)
-        slices[:, kernel.INFO : kernel.S_COLUMNS] = grown[:, _UPPER[0], _UPPER[1]]
+        slices[:, kernel.INFO : kernel.WHOLE] = grown[:, _UPPER[0], _UPPER[1]]
 
     def ahead(self, seconds: FloatArray) -> FloatArray:
         """Variance of vols that went on at their speed for this long, the speed fading.

@@ -41,8 +41,6 @@ REASONS = (
 """Names of the outcomes, by number. `unchanged` (the same price at a later time) is in use as `accepted` is.
 Those from `one_sided` to `in_the_money` take the earlier quote out."""
 UNKNOWN = "(unknown)"
-ROUNDS = 30
-HUBER_ROUNDS = 12
 
 
 @dataclass(slots=True)
@@ -105,6 +103,7 @@ class SurfaceStream:
         slices = np.zeros((n, kernel.S_COLUMNS))
         slices[:, 0], slices[:, 1] = surface.theta / surface.taus, surface.rho
         slices[:, 2], slices[:, kernel.SCALE] = surface.psi / surface.taus, 1.0
+        slices[:, kernel.WHOLE] = 1.0
         slices[:, kernel.S_LOG_F] = np.log(surface.forwards)
         self._state = _State(
             slots=np.zeros((venues * m, kernel.N_COLUMNS)),
@@ -253,9 +252,9 @@ class SurfaceStream:
         ts_ns : int
             Own clock, nanoseconds since the epoch; not before the newest quote less `max_lead_s`.
         joint : bool
-            Fit all slices together to the quotes in use: the batch fit (milliseconds). Without it each slice
-            has its own scale of errors, and arbitrage is removed by clipping. Where an expiry has no quotes,
-            clipped all the same.
+            Fit all slices together to the quotes in use: the batch fit (milliseconds). Without it slices are
+            fitted one by one and arbitrage is removed by clipping. Where an expiry has no quotes, clipped all
+            the same.
 
         Raises
         ------
@@ -272,22 +271,20 @@ class SurfaceStream:
             raise DataError("expected an expiry after the snapshot, found none; start a new stream")
         taus = (self._expiries[alive] - ts_ns) / kernel.NS_PER_YEAR
         self._memory.lean(s.slices, ts_ns, self._cfg)
-        for e, tau in zip(alive.tolist(), taus.tolist(), strict=True):
-            block = self._members[self._offsets[e] : self._offsets[e + 1]]
-            s.live[e] = kernel.settle_slice(
-                s.slots,
-                s.times,
-                block,
-                s.slices[e],
-                tau,
-                ts_ns,
-                self._cfg,
-                HUBER_ROUNDS + ROUNDS,
-                HUBER_ROUNDS,
-            )
-            if s.live[e] == 0:
-                # Nothing left to measure: what was known has its drift inside.
-                s.slices[e, kernel.DRIFT] = 0.0
+        kernel.settle(
+            s.slots,
+            s.times,
+            self._members,
+            self._offsets,
+            s.slices,
+            alive,
+            taus,
+            ts_ns,
+            self._cfg,
+            s.live,
+        )
+        # Nothing left to measure: what was known has its drift inside.
+        s.slices[alive[s.live[alive] == 0], kernel.DRIFT] = 0.0
         s.clocks[:, 1] = 0
         params = np.empty((alive.size, 3))
         project(s.slices[alive], taus, params)
