@@ -30,6 +30,8 @@ from ivhedge.surface import (
 from ivhedge.surface.stream import REASONS, QuoteColumns, SurfaceStream, Universe
 from ivhedge.surface.stream import _kernel as kernel
 from ivhedge.surface.stream._projection import project, sufficient
+from ivhedge.surface.stream._settling import settle_slice
+from ivhedge.surface.stream._state import FIRST, LAST
 
 T0 = 1_767_614_400_000_000_000
 DAY = 86_400_000_000_000
@@ -119,12 +121,10 @@ def speed(rng: np.random.Generator) -> dict[str, object]:
     s, params = stream._state, np.empty((DAYS.size, 3))
     for i in range(1000):
         e = i % DAYS.size
-        block = stream._members[stream._offsets[e] : stream._offsets[e + 1]]
+        block = s.members[slice(*s.clocks[e, [FIRST, LAST]])]
         taus, sizes = (stream._expiries - now) / kernel.NS_PER_YEAR, np.empty(block.size)
         t = time.thread_time_ns()
-        kernel.settle_slice(
-            s.slots, s.times, block, s.slices[e], float(taus[e]), now, stream._cfg, 4, False, sizes
-        )
+        settle_slice(s.slots, s.times, block, s.slices[e], float(taus[e]), now, s.cfg, 4, False, sizes)
         project(s.slices, taus, params)
         ok = sufficient(params, e - 1, e + 1)
         slices.append((time.thread_time_ns() - t) / 1e3)

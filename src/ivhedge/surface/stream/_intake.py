@@ -48,7 +48,20 @@ from ivhedge.surface.stream._kernel import (
     _enter,
     _move,
     correct,
-    settle_slice,
+)
+from ivhedge.surface.stream._settling import settle_slice
+from ivhedge.surface.stream._state import (
+    EXPIRY_NS,
+    FIRST,
+    FORWARD_NS,
+    IN_COIN,
+    IS_CALL,
+    LAST,
+    NEWEST,
+    SINCE,
+    SLICE_OF,
+    StreamState,
+    views,
 )
 
 __all__ = ["consume", "consume_one"]
@@ -64,13 +77,13 @@ def _judge(
     ts_recv: int,
     forward: float,
     n_venues: int,
-    expiry_ns: IntArray,
+    listed: IntArray,
     cfg: FloatArray,
 ) -> int:
     """What is wrong with a quote by itself; `ACCEPTED` if nothing is."""
     if not 0 <= venue < n_venues:
         return UNKNOWN_VENUE
-    if not 0 <= instrument < expiry_ns.size or expiry_ns[instrument] == 0:
+    if not 0 <= instrument < listed.shape[0] or listed[instrument, EXPIRY_NS] == 0:
         return UNKNOWN_INSTRUMENT
     # NaN fails every comparison; times that are not positive would overflow in differences.
     if not (bid >= 0.0 and ask >= 0.0 and bid < np.inf and ask < np.inf and min(ts_event, ts_recv) > 0):
@@ -81,7 +94,7 @@ def _judge(
         return FUTURE
     if ts_recv - ts_event > cfg[MAX_LAG]:
         return LATE
-    if expiry_ns[instrument] <= max(ts_event, ts_recv):
+    if listed[instrument, EXPIRY_NS] <= max(ts_event, ts_recv):
         return EXPIRED
     if bid > ask and ask > 0.0:
         return CROSSED
@@ -99,53 +112,17 @@ def consume(
     ts_event: IntArray,
     ts_recv: IntArray,
     forward: FloatArray,
-    strike: FloatArray,
-    is_call: IntArray,
-    coin: IntArray,
-    expiry_ns: IntArray,
-    slice_of: IntArray,
-    slots: FloatArray,
-    times: IntArray,
-    members: IntArray,
-    offsets: IntArray,
-    slices: FloatArray,
-    clocks: IntArray,
-    counts: IntArray,
-    biases: FloatArray,
-    cfg: FloatArray,
+    ints: IntArray,
+    floats: FloatArray,
     outcome: IntArray,
 ) -> None:
-    """Feed quotes one after the other; writes slots, slices, clocks, counts and the outcome of each."""
-    n_venues = counts.shape[0] - 1
+    """Feed quotes one after the other into a state; writes the outcome of each."""
+    state = views(ints, floats)
     for i in range(venue.size):
-        v, q = venue[i], instrument[i]
-        reason = _judge(v, q, bid[i], ask[i], ts_event[i], ts_recv[i], forward[i], n_venues, expiry_ns, cfg)
-        if reason == ACCEPTED:
-            reason = _take(
-                v * expiry_ns.size + q,
-                q,
-                bid[i],
-                ask[i],
-                min(bid_size[i], ask_size[i]),
-                ts_event[i],
-                ts_recv[i],
-                forward[i],
-                strike,
-                is_call,
-                coin,
-                expiry_ns,
-                slice_of,
-                slots,
-                times,
-                members,
-                offsets,
-                slices,
-                clocks,
-                biases[v, slice_of[q]],
-                cfg,
-            )
-        outcome[i] = reason
-        counts[v if 0 <= v < n_venues else n_venues, reason] += 1
+        depth = min(bid_size[i], ask_size[i])
+        outcome[i] = _feed(
+            state, venue[i], instrument[i], bid[i], ask[i], depth, ts_event[i], ts_recv[i], forward[i]
+        )
 
 
 @njit()
@@ -159,50 +136,33 @@ def consume_one(
     ts_event: int,
     ts_recv: int,
     forward: float,
-    strike: FloatArray,
-    listed: IntArray,
-    slots: FloatArray,
-    times: IntArray,
-    members: IntArray,
-    offsets: IntArray,
-    slices: FloatArray,
-    clocks: IntArray,
-    counts: IntArray,
-    biases: FloatArray,
-    cfg: FloatArray,
+    ints: IntArray,
+    floats: FloatArray,
 ) -> int:
-    """Feed one quote; its outcome. Each array handed over costs a third of a microsecond, so there are few.
+    """Feed one quote into a state; its outcome."""
+    depth = min(bid_size, ask_size)
+    return _feed(views(ints, floats), venue, instrument, bid, ask, depth, ts_event, ts_recv, forward)
 
-    Rows of `listed`: is_call, coin, expiry_ns, slice_of.
-    """
-    n_venues = counts.shape[0] - 1
-    expiry_ns = listed[2]
-    reason = _judge(venue, instrument, bid, ask, ts_event, ts_recv, forward, n_venues, expiry_ns, cfg)
+
+@njit()
+def _feed(
+    state: StreamState,
+    venue: int,
+    instrument: int,
+    bid: float,
+    ask: float,
+    depth: float,
+    ts_event: int,
+    ts_recv: int,
+    forward: float,
+) -> int:
+    n_venues = state.counts.shape[0] - 1
+    reason = _judge(
+        venue, instrument, bid, ask, ts_event, ts_recv, forward, n_venues, state.listed, state.cfg
+    )
     if reason == ACCEPTED:
-        reason = _take(
-            venue * expiry_ns.size + instrument,
-            instrument,
-            bid,
-            ask,
-            min(bid_size, ask_size),
-            ts_event,
-            ts_recv,
-            forward,
-            strike,
-            listed[0],
-            listed[1],
-            expiry_ns,
-            listed[3],
-            slots,
-            times,
-            members,
-            offsets,
-            slices,
-            clocks,
-            biases[venue, listed[3, instrument]],
-            cfg,
-        )
-    counts[venue if 0 <= venue < n_venues else n_venues, reason] += 1
+        reason = _take(state, venue, instrument, bid, ask, depth, ts_event, ts_recv, forward)
+    state.counts[venue if 0 <= venue < n_venues else n_venues, reason] += 1
     return reason
 
 
@@ -215,7 +175,8 @@ def _drop(slot: FloatArray, s: FloatArray) -> None:
 
 @njit()
 def _take(
-    j: int,
+    state: StreamState,
+    venue: int,
     q: int,
     bid: float,
     ask: float,
@@ -223,26 +184,16 @@ def _take(
     ts_event: int,
     ts_recv: int,
     forward: float,
-    strike: FloatArray,
-    is_call: IntArray,
-    coin: IntArray,
-    expiry_ns: IntArray,
-    slice_of: IntArray,
-    slots: FloatArray,
-    times: IntArray,
-    members: IntArray,
-    offsets: IntArray,
-    slices: FloatArray,
-    clocks: IntArray,
-    bias: FloatArray,
-    cfg: FloatArray,
 ) -> int:
     """Put one quote that is sound by itself into its slot."""
-    e = slice_of[q]
-    slot, s = slots[j], slices[e]
+    listed = state.listed[q]
+    e, j = listed[SLICE_OF], venue * state.strike.size + q
+    slot, s = state.slots[j], state.slices[e]
+    times, clock, cfg = state.times, state.clocks[e], state.cfg
+    strike, is_call, in_coin = state.strike[q], listed[IS_CALL] == 1, listed[IN_COIN] == 1
     log_f = math.log(forward)
     # An old forward refuses nothing: else one true gap would shut the slice for good.
-    if abs(log_f - s[S_LOG_F]) > cfg[MAX_MOVE] and ts_event - clocks[e, 2] <= cfg[MAX_AGE]:
+    if abs(log_f - s[S_LOG_F]) > cfg[MAX_MOVE] and ts_event - clock[FORWARD_NS] <= cfg[MAX_AGE]:
         return BAD_FORWARD
     if ts_event < times[j, 0]:
         return OUT_OF_ORDER
@@ -257,21 +208,21 @@ def _take(
     slot[BID], slot[ASK] = bid, ask
     # Quotes without a vol bring their forward too. Of forwards at one instant the largest stands, whatever
     # their order.
-    if ts_event > clocks[e, 2] or (ts_event == clocks[e, 2] and log_f > s[S_LOG_F]):
-        s[S_LOG_F], clocks[e, 2] = log_f, ts_event
-    k = math.log(strike[q]) - log_f
+    if ts_event > clock[FORWARD_NS] or (ts_event == clock[FORWARD_NS] and log_f > s[S_LOG_F]):
+        s[S_LOG_F], clock[FORWARD_NS] = log_f, ts_event
+    k = math.log(strike) - log_f
     if bid <= 0.0 or ask <= 0.0:
         _drop(slot, s)
         return ONE_SIDED
-    if (k < 0.0) == (is_call[q] == 1):
+    if (k < 0.0) == is_call:
         _drop(slot, s)
         return IN_THE_MONEY
-    tau_ns = float(expiry_ns[q] - ts_event)
+    tau_ns = float(listed[EXPIRY_NS] - ts_event)
     tau = tau_ns / NS_PER_YEAR
-    high, low = price_in_dollars(bid, forward, coin[q] == 1)
-    bid_vol, bid_status = implied_vol_item(high, low, forward, strike[q], tau, is_call[q] == 1)
-    high, low = price_in_dollars(ask, forward, coin[q] == 1)
-    ask_vol, ask_status = implied_vol_item(high, low, forward, strike[q], tau, is_call[q] == 1)
+    high, low = price_in_dollars(bid, forward, in_coin)
+    bid_vol, bid_status = implied_vol_item(high, low, forward, strike, tau, is_call)
+    high, low = price_in_dollars(ask, forward, in_coin)
+    ask_vol, ask_status = implied_vol_item(high, low, forward, strike, tau, is_call)
     if bid_status != 0 or ask_status != 0:
         _drop(slot, s)
         return NO_VOL
@@ -286,14 +237,14 @@ def _take(
         half * half / share,
         log_f,
     )
-    correct(slot, bias, tau)
-    clocks[e, 0] = max(clocks[e, 0], ts_event)
-    _enter(slot, s, _drift(slot, clocks[e, 0] - ts_event, s[S_LOG_F], cfg), cfg, False)
+    correct(slot, state.biases[venue, e], tau)
+    clock[NEWEST] = max(clock[NEWEST], ts_event)
+    _enter(slot, s, _drift(slot, clock[NEWEST] - ts_event, s[S_LOG_F], cfg), cfg)
     _move(s, tau)
-    clocks[e, 1] += 1
-    block = members[offsets[e] : offsets[e + 1]]
-    if clocks[e, 1] >= max(8, block.size // 4):
-        clocks[e, 1] = 0
-        settle_slice(slots, times, block, s, tau, clocks[e, 0], cfg, 1, False, np.empty(block.size))
+    clock[SINCE] += 1
+    block = state.members[clock[FIRST] : clock[LAST]]
+    if clock[SINCE] >= max(8, block.size // 4):
+        clock[SINCE] = 0
+        settle_slice(state.slots, times, block, s, tau, clock[NEWEST], cfg, 1, False, np.empty(block.size))
     # The same price at less time is another vol, so it was taken anew.
     return UNCHANGED if same else ACCEPTED

@@ -14,12 +14,10 @@ Variance of a quote: half-spread² / depth factor, plus what the market may have
 
 import math
 
-import numpy as np
-
-from ivhedge.core.types import FloatArray, IntArray
+from ivhedge.core.types import FloatArray
 from ivhedge.pricing.jit import njit
 
-__all__ = ["correct", "information", "invert", "settle", "settle_slice"]
+__all__ = ["correct", "information", "invert"]
 
 # Columns of a slot.
 # RAW and RAW_NOISE are as quoted; VOL and NOISE are less the venue's bias, at the venue's scale of errors.
@@ -57,10 +55,6 @@ FEW = 8
 ) = range(16)
 NS_PER_YEAR = 365.0 * 86_400e9
 RHO_MAX = 0.995
-HUBER = 1.345
-NORMAL = 1.4826  # standard deviation over median size, normal errors
-MOST_SCALE = 3.0
-HUBER_ROUNDS, ROUNDS = 40, 30
 
 
 @njit()
@@ -156,123 +150,16 @@ def _drift(slot: FloatArray, age_ns: float, log_f: float, cfg: FloatArray) -> fl
 
 
 @njit()
-def _enter(slot: FloatArray, s: FloatArray, drift: float, cfg: FloatArray, huber: bool) -> None:
-    """Linearise a slot at the slice and add it, by Tukey's loss or by Huber's."""
+def _enter(slot: FloatArray, s: FloatArray, drift: float, cfg: FloatArray) -> None:
+    """Linearise a slot at the slice and add it, by Tukey's loss."""
     vol, h0, h1, h2 = _model(slot[K], s[0], s[1], s[2])
     error = slot[VOL] - vol
     variance = slot[NOISE] + drift
     x = error * error / (variance * (cfg[TUKEY] * s[SCALE]) ** 2)
-    if huber:
-        weight = min(1.0, HUBER / (cfg[TUKEY] * math.sqrt(max(x, 1e-300)))) / variance
-    else:
-        weight = (1.0 - x) ** 2 / variance if x < 1.0 else 0.0
+    weight = (1.0 - x) ** 2 / variance if x < 1.0 else 0.0
     slot[H0], slot[H1], slot[H2], slot[WEIGHT] = h0, h1, h2, weight
     slot[TARGET] = error + h0 * s[0] + h1 * s[1] + h2 * s[2]
     _add(s, h0, h1, h2, weight, slot[TARGET])
-
-
-@njit()
-def settle_slice(
-    slots: FloatArray,
-    times: IntArray,
-    members: IntArray,
-    s: FloatArray,
-    tau: float,
-    now: int,
-    cfg: FloatArray,
-    rounds: int,
-    huber: bool,
-    sizes: FloatArray,
-) -> int:
-    """Linearise all live slots of a slice again, up to `rounds` times; the number of live slots.
-
-    By Huber's loss at the slice's own scale of errors, or by Tukey's at a scale that is held between one and
-    three times that of all slices: few quotes cannot call their outliers normal, nor is a slice that the
-    model misses thrown away as a whole. `sizes`, one place a member, receives the errors in standard
-    deviations.
-    """
-    size = members.size
-    live, variance, drift = np.empty(size, dtype=np.int64), np.empty(size), np.empty(size)
-    n = 0
-    for j in members:
-        slots[j, WEIGHT] = 0.0
-        if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
-            live[n] = j
-            drift[n] = _drift(slots[j], now - times[j, 0], s[S_LOG_F], cfg)
-            variance[n] = slots[j, NOISE] + drift[n]
-            n += 1
-    error, h = np.empty(n), np.empty((n, 3))
-    weight = np.zeros(n)
-    for _ in range(rounds):
-        for i in range(n):
-            j = live[i]
-            vol, h[i, 0], h[i, 1], h[i, 2] = _model(slots[j, K], s[0], s[1], s[2])
-            error[i] = slots[j, VOL] - vol
-            sizes[i] = abs(error[i]) / math.sqrt(variance[i])
-        if huber:
-            s[SCALE] = max(NORMAL * np.median(sizes[:n]), cfg[MIN_SCALE]) if n >= 4 else 1.0
-        else:
-            own = NORMAL * np.median(sizes[:n]) if n >= FEW else 0.0
-            s[SCALE] = min(max(own, s[WHOLE]), MOST_SCALE * s[WHOLE])
-        for i in range(EQ, ANCHOR):
-            s[i] = 0.0
-        if n < FEW:
-            _lean(s)
-        total = weighted = 0.0
-        for i in range(n):
-            x = sizes[i] / (cfg[TUKEY] * s[SCALE])
-            if huber:
-                weight[i] = min(1.0, HUBER / (cfg[TUKEY] * max(x, 1e-150))) / variance[i]
-            else:
-                weight[i] = (1.0 - x * x) ** 2 / variance[i] if x < 1.0 else 0.0
-            target = error[i] + h[i, 0] * s[0] + h[i, 1] * s[1] + h[i, 2] * s[2]
-            _add(s, h[i, 0], h[i, 1], h[i, 2], weight[i], target)
-            j = live[i]
-            slots[j, H0], slots[j, H1], slots[j, H2] = h[i, 0], h[i, 1], h[i, 2]
-            slots[j, WEIGHT], slots[j, TARGET] = weight[i], target
-            total += weight[i]
-            weighted += weight[i] * drift[i]
-        if total > 0.0:
-            s[DRIFT] = weighted / total
-        if _move(s, tau) < (1e-5 if huber else 1e-8):
-            break
-    return n
-
-
-@njit()
-def settle(
-    slots: FloatArray,
-    times: IntArray,
-    members: IntArray,
-    offsets: IntArray,
-    slices: FloatArray,
-    alive: IntArray,
-    taus: FloatArray,
-    now: int,
-    cfg: FloatArray,
-    live: IntArray,
-) -> None:
-    """Settle slices; `live` receives the number of live slots of each.
-
-    First by Huber's convex loss, then by Tukey's from there: Tukey's has several optima, and the one found
-    must hang on the quotes, not on the way to them.
-    """
-    sizes, pooled = np.empty(members.size), np.empty(members.size)
-    filled = 0
-    for i in range(alive.size):
-        e = alive[i]
-        a, b = offsets[e], offsets[e + 1]
-        live[e] = settle_slice(
-            slots, times, members[a:b], slices[e], taus[i], now, cfg, HUBER_ROUNDS, True, sizes[a:b]
-        )
-        pooled[filled : filled + live[e]] = sizes[a : a + live[e]]
-        filled += live[e]
-    whole = max(NORMAL * np.median(pooled[:filled]), cfg[MIN_SCALE]) if filled >= FEW else 1.0
-    for i in range(alive.size):
-        e = alive[i]
-        a, b = offsets[e], offsets[e + 1]
-        slices[e, WHOLE] = whole
-        settle_slice(slots, times, members[a:b], slices[e], taus[i], now, cfg, ROUNDS, False, sizes[a:b])
 
 
 @njit()

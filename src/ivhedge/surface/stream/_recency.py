@@ -7,6 +7,7 @@ import numpy as np
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.pricing.jit import njit
 from ivhedge.surface.stream._kernel import MAX_AGE, NOISE, SCALE, VOL, K, _model
+from ivhedge.surface.stream._state import FIRST, LAST, views
 
 __all__ = ["behind", "behind_newest"]
 
@@ -45,33 +46,27 @@ def behind(age: FloatArray, residual: FloatArray, noise: FloatArray) -> tuple[fl
 
 @njit()
 def behind_newest(
-    slots: FloatArray,
-    times: IntArray,
-    members: IntArray,
-    offsets: IntArray,
-    slices: FloatArray,
-    taus: FloatArray,
-    now: int,
-    cfg: FloatArray,
-    out: FloatArray,
-    mean_age: FloatArray,
+    ints: IntArray, floats: FloatArray, taus: FloatArray, now: int, out: FloatArray, mean_age: FloatArray
 ) -> None:
     """Variance by which each slice is behind, its own quotes' word or that of all slices together.
 
     Writes `out` and, in nanoseconds, the mean age of the quotes in use, both of shape (slices,). Quotes
     around the money are asked; none is left out for standing far off: at a jump the new ones do.
     """
+    state = views(ints, floats)
+    slots, times, members, clocks = state.slots, state.times, state.members, state.clocks
+    slices, cfg = state.slices, state.cfg
     total = members.size
     age, residual, noise = np.empty(total), np.empty(total), np.empty(total)
-    own = np.zeros(offsets.size - 1)
+    own = np.zeros(slices.shape[0])
     n = 0
-    for e in range(offsets.size - 1):
+    for e in range(slices.shape[0]):
         first = n
         s = slices[e]
         scale = max(s[SCALE], 1.0)
         wide = _CENTRE * math.sqrt(s[0] * max(taus[e], 0.0))
         total_age, live = 0.0, 0
-        for j in members[offsets[e] : offsets[e + 1]]:
+        for j in members[clocks[e, FIRST] : clocks[e, LAST]]:
             if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
                 total_age += now - times[j, 0]
                 live += 1
@@ -83,6 +78,6 @@ def behind_newest(
         own[e], out[e] = behind(age[first:n], residual[first:n], noise[first:n])
         mean_age[e] = total_age / live if live else 0.0
     common = behind(age[:n], residual[:n], noise[:n])[1]
-    for e in range(offsets.size - 1):
+    for e in range(slices.shape[0]):
         # In a common move each slice's own quotes say how much of it is its own.
         out[e] = max(out[e], common, own[e] if common > 0.0 else 0.0)

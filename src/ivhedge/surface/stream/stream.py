@@ -1,7 +1,6 @@
 """A surface that follows quotes one by one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +15,20 @@ from ivhedge.surface.stream._intake import consume, consume_one
 from ivhedge.surface.stream._memory import Memory
 from ivhedge.surface.stream._projection import project, sufficient
 from ivhedge.surface.stream._recency import behind_newest
+from ivhedge.surface.stream._settling import settle
+from ivhedge.surface.stream._state import (
+    EXPIRY_NS,
+    FIRST,
+    FORWARD_NS,
+    IN_COIN,
+    IS_CALL,
+    LAST,
+    LIVE,
+    NEWEST,
+    SLICE_OF,
+    new_buffers,
+    state_of,
+)
 from ivhedge.surface.stream.columns import QuoteColumns, StreamSettings, Universe
 from ivhedge.surface.stream.snapshot import StreamSnapshot, covariances
 
@@ -41,16 +54,6 @@ REASONS = (
 """Names of the outcomes, by number. `unchanged` (the same price at a later time) is in use as `accepted` is.
 Those from `one_sided` to `in_the_money` take the earlier quote out."""
 UNKNOWN = "(unknown)"
-
-
-@dataclass(slots=True)
-class _State:
-    slots: FloatArray
-    times: IntArray
-    slices: FloatArray
-    clocks: IntArray
-    counts: IntArray
-    live: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 class SurfaceStream:
@@ -84,46 +87,15 @@ class SurfaceStream:
     ) -> None:
         surface = start.backbone if isinstance(start, SurfaceFit) else start
         self.universe, self.settings = universe, settings or StreamSettings()
-        self._cfg = self.settings.packed()
         self._expiries = surface.expiries
-        n, m, venues = surface.expiries.size, universe.strike.size, len(universe.venues)
-        position = np.minimum(np.searchsorted(surface.expiries, universe.expiry_ns), n - 1)
-        known = surface.expiries[position] == universe.expiry_ns
-        if not known.any():
-            raise ConfigError("expected instruments at the start's expiries, found none; check the universe")
-        # 0 marks an instrument without a slice for the kernel.
-        self._expiry_ns = np.where(known, universe.expiry_ns, 0)
-        self._slice_of = position.astype(np.int64)
-        members = [
-            (np.arange(venues)[:, None] * m + np.flatnonzero(known & (position == e))).ravel()
-            for e in range(n)
-        ]
-        self._members = np.concatenate(members).astype(np.int64)
-        self._offsets = np.concatenate(([0], np.cumsum([part.size for part in members]))).astype(np.int64)
-        slices = np.zeros((n, kernel.S_COLUMNS))
-        slices[:, 0], slices[:, 1] = surface.theta / surface.taus, surface.rho
-        slices[:, 2], slices[:, kernel.SCALE] = surface.psi / surface.taus, 1.0
-        slices[:, kernel.WHOLE] = 1.0
-        slices[:, kernel.S_LOG_F] = np.log(surface.forwards)
-        self._state = _State(
-            slots=np.zeros((venues * m, kernel.N_COLUMNS)),
-            times=np.full((venues * m, 2), -1, dtype=np.int64),
-            slices=slices,
-            clocks=np.zeros((n, 3), dtype=np.int64),
-            counts=np.zeros((venues + 1, kernel.N_REASONS), dtype=np.int64),
-            live=np.zeros(n, dtype=np.int64),
-        )
-        # Columns: newest quote, quotes since the last settling, time of the forward.
-        self._state.clocks[:, 2] = surface.ts_ns
-        self._memory = Memory.of(slices, surface.ts_ns)
-        self._biases = np.zeros((venues, n, kernel.N_BIAS))
-        self._biases[:, :, kernel.ATM], self._biases[:, :, kernel.FACTOR] = 1.0, 1.0
         params = np.column_stack((surface.theta, surface.rho, surface.psi))
-        if not sufficient(params, 0, n - 1):
+        if not sufficient(params, 0, surface.expiries.size - 1):
             raise ArbitrageError("expected a start without arbitrage; certify it and fit again")
+        self._ints, self._floats = _packed(self.universe, surface, self.settings)
+        self._state = state_of(self._ints, self._floats)
+        self._memory = Memory.of(self._state.slices, surface.ts_ns)
         self._start, self._surface = surface, surface
         self._refused = 0
-        self._listed = np.stack((universe.is_call, universe.in_coin, self._expiry_ns, self._slice_of))
 
     def on_quotes(self, quotes: QuoteColumns) -> IntArray:
         """Take quotes in the order given.
@@ -134,7 +106,6 @@ class SurfaceStream:
             Outcome of each, a position in `REASONS`.
         """
         outcome = np.empty(len(quotes), dtype=np.int64)
-        s, u = self._state, self.universe
         consume(
             quotes.venue,
             quotes.instrument,
@@ -145,20 +116,8 @@ class SurfaceStream:
             quotes.ts_event,
             quotes.ts_recv,
             quotes.forward,
-            u.strike,
-            u.is_call,
-            u.in_coin,
-            self._expiry_ns,
-            self._slice_of,
-            s.slots,
-            s.times,
-            self._members,
-            self._offsets,
-            s.slices,
-            s.clocks,
-            s.counts,
-            self._biases,
-            self._cfg,
+            self._ints,
+            self._floats,
             outcome,
         )
         return outcome
@@ -186,23 +145,23 @@ class SurfaceStream:
         (level, _), (slope, _) = venues.state.at(0), venues.state.at(1)
         place = {int(stamp): i + 1 for i, stamp in enumerate(venues.state.expiry_ns)}
         slot = np.array([place.get(int(stamp), 0) for stamp in self._expiries])
-        self._biases[:, :, kernel.ATM] = np.sqrt(s.slices[:, 0])
+        s.biases[:, :, kernel.ATM] = np.sqrt(s.slices[:, 0])
         for v, name in enumerate(self.universe.venues):
             if name not in venues.venues:
                 continue
             u = venues.venues.index(name)
-            self._biases[v, :, kernel.LEVEL], self._biases[v, :, kernel.SLOPE] = (
+            s.biases[v, :, kernel.LEVEL], s.biases[v, :, kernel.SLOPE] = (
                 level[u, slot],
                 slope[u, slot],
             )
             copies = float(venues.correlation[u].sum() - venues.correlation[u, u])
             scale = venues.noise_scale.get(name, 1.0)
-            self._biases[v, :, kernel.FACTOR] = scale * scale * (1.0 + copies)
+            s.biases[v, :, kernel.FACTOR] = scale * scale * (1.0 + copies)
         m = self.universe.strike.size
         for j in np.flatnonzero(s.slots[:, kernel.NOISE] > 0.0).tolist():
             v, q = divmod(j, m)
-            tau = (self._expiry_ns[q] - s.times[j, 0]) / kernel.NS_PER_YEAR
-            kernel.correct(s.slots[j], self._biases[v, self._slice_of[q]], tau)
+            tau = (s.listed[q, EXPIRY_NS] - s.times[j, 0]) / kernel.NS_PER_YEAR
+            kernel.correct(s.slots[j], s.biases[v, s.listed[q, SLICE_OF]], tau)
 
     def on_quote(
         self,
@@ -218,7 +177,6 @@ class SurfaceStream:
         ask_size: float = np.nan,
     ) -> str:
         """Take one quote; its outcome by name."""
-        s = self._state
         # Plain numbers only: each other type would be compiled anew.
         reason = consume_one(
             int(venue),
@@ -230,17 +188,8 @@ class SurfaceStream:
             int(ts_event),
             int(ts_recv),
             float(forward),
-            self.universe.strike,
-            self._listed,
-            s.slots,
-            s.times,
-            self._members,
-            self._offsets,
-            s.slices,
-            s.clocks,
-            s.counts,
-            self._biases,
-            self._cfg,
+            self._ints,
+            self._floats,
         )
         return REASONS[reason]
 
@@ -263,29 +212,15 @@ class SurfaceStream:
         """
         s = self._state
         # A venue's clock may lead the own one by as much as its quotes were allowed to.
-        first = max(int(s.clocks[:, 2].max() - self._cfg[kernel.MAX_LEAD]), self._start.ts_ns)
+        first = max(int(s.clocks[:, FORWARD_NS].max() - s.cfg[kernel.MAX_LEAD]), self._start.ts_ns)
         if ts_ns < first:
             raise DataError(f"expected a time from {first} on, found {ts_ns}; publish at the current time")
         alive = np.flatnonzero(self._expiries > ts_ns)
         if alive.size == 0:
             raise DataError("expected an expiry after the snapshot, found none; start a new stream")
         taus = (self._expiries[alive] - ts_ns) / kernel.NS_PER_YEAR
-        self._memory.lean(s.slices, ts_ns, self._cfg)
-        kernel.settle(
-            s.slots,
-            s.times,
-            self._members,
-            self._offsets,
-            s.slices,
-            alive,
-            taus,
-            ts_ns,
-            self._cfg,
-            s.live,
-        )
-        # Nothing left to measure: what was known has its drift inside.
-        s.slices[alive[s.live[alive] == 0], kernel.DRIFT] = 0.0
-        s.clocks[:, 1] = 0
+        self._memory.lean(s.slices, ts_ns, s.cfg)
+        settle(self._ints, self._floats, alive, taus, ts_ns)
         params = np.empty((alive.size, 3))
         project(s.slices[alive], taus, params)
         if joint:
@@ -309,49 +244,47 @@ class SurfaceStream:
         known = covariances(s.slices)
         lag = self._lag(known, ts_ns)
         shown = np.searchsorted(self._expiries, self._surface.expiries)
-        age = ts_ns - s.clocks[shown, 0]
+        age = ts_ns - s.clocks[shown, NEWEST]
         return StreamSnapshot(
             surface=self._surface,
             covariance=known[shown],
             lag=lag[shown],
             drift=s.slices[shown, kernel.DRIFT].copy(),
-            quotes=s.live[shown].copy(),
-            newest_ns=s.clocks[shown, 0].copy(),
-            stale=held | (age > self.settings.stale_after_s * 1e9) | (s.live[shown] < 3),
+            quotes=s.clocks[shown, LIVE].copy(),
+            newest_ns=s.clocks[shown, NEWEST].copy(),
+            stale=held | (age > self.settings.stale_after_s * 1e9) | (s.clocks[shown, LIVE] < 3),
             held=held,
         )
 
     def _lag(self, covariance: FloatArray, ts_ns: int) -> FloatArray:
         """Variance by which the slices are behind: by their newest quotes, and by the speed of their vols."""
         s = self._state
-        behind, mean_age = np.zeros(s.live.size), np.zeros(s.live.size)
+        behind, mean_age = np.zeros(len(s.clocks)), np.zeros(len(s.clocks))
         taus = (self._expiries - ts_ns) / kernel.NS_PER_YEAR
-        behind_newest(
-            s.slots, s.times, self._members, self._offsets, s.slices, taus, ts_ns, self._cfg, behind, mean_age
-        )
-        enough = s.live >= kernel.FEW
-        self._memory.learn(s.slices, covariance, enough, s.clocks[:, 0], mean_age, ts_ns)
+        behind_newest(self._ints, self._floats, taus, ts_ns, behind, mean_age)
+        enough = s.clocks[:, LIVE] >= kernel.FEW
+        self._memory.learn(s.slices, covariance, enough, s.clocks[:, NEWEST], mean_age, ts_ns)
         # With few quotes the speed is inside what is known already.
         return behind + np.where(enough, self._memory.ahead(mean_age / 1e9), 0.0)
 
     def _together(self, alive: IntArray, taus: FloatArray, clipped: FloatArray, ts_ns: int) -> FloatArray:
-        s, c = self._state, self._cfg
-        if (s.live[alive] == 0).any():
+        s = self._state
+        if (s.clocks[alive, LIVE] == 0).any():
             return clipped
         kept = []
         for e in alive.tolist():
-            block = self._members[self._offsets[e] : self._offsets[e + 1]]
+            block = s.members[s.clocks[e, FIRST] : s.clocks[e, LAST]]
             age = ts_ns - s.times[block, 0]
-            kept.append(block[(s.slots[block, kernel.NOISE] > 0.0) & (age <= c[kernel.MAX_AGE])])
+            kept.append(block[(s.slots[block, kernel.NOISE] > 0.0) & (age <= s.cfg[kernel.MAX_AGE])])
         rows = np.concatenate(kept)
-        owner = np.repeat(alive, s.live[alive])
-        moved = c[kernel.BETA] * (s.slices[owner, kernel.S_LOG_F] - s.slots[rows, kernel.LOG_F])
-        drift = c[kernel.Q_TIME] * np.maximum(ts_ns - s.times[rows, 0], 0) / kernel.NS_PER_YEAR + moved**2
+        owner = np.repeat(alive, s.clocks[alive, LIVE])
+        moved = s.cfg[kernel.BETA] * (s.slices[owner, kernel.S_LOG_F] - s.slots[rows, kernel.LOG_F])
+        drift = s.cfg[kernel.Q_TIME] * np.maximum(ts_ns - s.times[rows, 0], 0) / kernel.NS_PER_YEAR + moved**2
         packed = PackedQuotes(
             log_moneyness=s.slots[rows, kernel.K],
             vol=s.slots[rows, kernel.VOL],
             weight=1.0 / np.sqrt(s.slots[rows, kernel.NOISE] + drift),
-            offsets=np.concatenate(([0], np.cumsum(s.live[alive]))),
+            offsets=np.concatenate(([0], np.cumsum(s.clocks[alive, LIVE]))),
             taus=taus,
         )
         robust = RobustSettings(tukey=self.settings.tukey, min_scale=self.settings.min_scale)
@@ -370,3 +303,29 @@ class SurfaceStream:
     def refused(self) -> int:
         """Publications held back because the surface could not be certified."""
         return self._refused
+
+
+def _packed(
+    universe: Universe, surface: EssviSurface, settings: StreamSettings
+) -> tuple[IntArray, FloatArray]:
+    """State of a universe before its first quote."""
+    n, m, venues = surface.expiries.size, universe.strike.size, len(universe.venues)
+    position = np.minimum(np.searchsorted(surface.expiries, universe.expiry_ns), n - 1)
+    known = surface.expiries[position] == universe.expiry_ns
+    if not known.any():
+        raise ConfigError("expected instruments at the start's expiries, found none; check the universe")
+    members = [
+        (np.arange(venues)[:, None] * m + np.flatnonzero(known & (position == e))).ravel() for e in range(n)
+    ]
+    ints, floats = new_buffers(venues, m, n, sum(part.size for part in members))
+    s = state_of(ints, floats)
+    s.listed[:, IS_CALL], s.listed[:, IN_COIN] = universe.is_call, universe.in_coin
+    s.listed[:, EXPIRY_NS], s.listed[:, SLICE_OF] = np.where(known, universe.expiry_ns, 0), position
+    s.members[:], s.clocks[:, LAST] = np.concatenate(members), np.cumsum([part.size for part in members])
+    s.clocks[1:, FIRST], s.clocks[:, FORWARD_NS] = s.clocks[:-1, LAST], surface.ts_ns
+    s.cfg[:], s.strike[:] = settings.packed(), universe.strike
+    s.slices[:, 0], s.slices[:, 1] = surface.theta / surface.taus, surface.rho
+    s.slices[:, 2], s.slices[:, kernel.S_LOG_F] = surface.psi / surface.taus, np.log(surface.forwards)
+    s.slices[:, kernel.SCALE] = s.slices[:, kernel.WHOLE] = 1.0
+    s.biases[:, :, kernel.ATM] = s.biases[:, :, kernel.FACTOR] = 1.0
+    return ints, floats
