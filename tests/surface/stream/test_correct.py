@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ivhedge.core.errors import ConfigError
+from ivhedge.core.errors import ConfigError, DataError
 from ivhedge.surface import essvi_total_variance
 from ivhedge.surface.fusion import FusionSettings, VenueModel, VenueQuotes, fuse
 from ivhedge.surface.stream import QuoteColumns, SurfaceStream, Universe
@@ -103,3 +103,42 @@ def test_unknown_venues_are_taken_as_they_quote_and_other_coins_refused(model: V
     np.testing.assert_array_equal(stream._state.slots, raw)
     with pytest.raises(ConfigError, match="ETH"):
         stream.correct(replace(model, underlying="ETH"))
+
+
+def test_a_model_replaces_the_one_before(model: VenueModel) -> None:
+    market, stream = fresh(VENUES)
+    _, other = fresh(VENUES)
+    for q in feed(market):
+        stream.on_quotes(q)
+        other.on_quotes(q)
+    without = VenueQuotes.from_arrays(
+        ts_ns=T0, underlying="BTC", venue=np.repeat(("a", "c"), 2 * PER).tolist(),
+        expiry_ns=np.tile(market.expiry_ns[: 2 * PER], 2),
+        log_moneyness=np.tile(np.log(market.strike[: 2 * PER] / 90_000.0), 2),
+        bid_vol=np.full(4 * PER, 0.59), ask_vol=np.full(4 * PER, 0.61),
+    )  # fmt: skip
+    stranger = fuse(without, settings=FusionSettings(anchor="a")).model
+    stream.correct(model)
+    stream.correct(stranger)
+    other.correct(stranger)
+    assert "b" not in stranger.venues
+    columns = [kernel.VOL, kernel.NOISE]
+    np.testing.assert_allclose(stream._state.slots[:, columns], other._state.slots[:, columns], rtol=1e-12)
+
+
+@pytest.mark.parametrize("wrong", ["bias", "scale", "likeness"])
+def test_a_model_without_numbers_is_refused_and_changes_nothing(model: VenueModel, wrong: str) -> None:
+    market, stream = fresh(VENUES)
+    for q in feed(market):
+        stream.on_quotes(q)
+    stream.correct(model)
+    before = stream._state.slots.copy(), stream._state.biases.copy()
+    bad = {
+        "bias": {"state": replace(model.state, mean=np.full_like(model.state.mean, np.nan))},
+        "scale": {"noise_scale": {**model.noise_scale, "b": np.nan}},
+        "likeness": {"correlation": np.full((3, 3), np.nan)},
+    }[wrong]
+    with pytest.raises(DataError, match="estimate the model anew"):
+        stream.correct(replace(model, **bad))
+    np.testing.assert_array_equal(stream._state.slots, before[0])
+    np.testing.assert_array_equal(stream._state.biases, before[1])

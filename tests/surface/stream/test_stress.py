@@ -18,7 +18,7 @@ from ivhedge.surface.stream import (
 from ivhedge.surface.stream import _kernel as kernel
 from ivhedge.surface.stream._recency import LEAST, SHARE, behind
 from ivhedge.surface.stream.snapshot import covariances
-from tests.surface.stream._bed import PER, T0, fresh, quotes, truth, vols
+from tests.surface.stream._bed import FORWARD, PER, T0, fresh, quotes, truth, vols
 
 SECOND = 1_000_000_000
 ALL = np.arange(4 * PER)
@@ -148,7 +148,7 @@ def test_trust_falls_with_silence_and_says_why() -> None:
     assert set(young.state) == {TrustState.GOOD}
     assert set(young.reasons) == {()}
     assert set(old.state) == {TrustState.DOUBTFUL}
-    assert old.reasons[0] == ("no quote for 60 s",)
+    assert old.reasons[0] == ("quotes 60 s old",)
     assert set(gone.state) == {TrustState.BLIND}
     assert gone.surface_ns == T0 + SECOND
     assert gone.at(int(gone.expiries[0])) is TrustState.BLIND
@@ -165,9 +165,49 @@ def test_trust_falls_with_the_error_the_number_of_quotes_and_a_held_surface() ->
     held = surface_trust(replace(snap, held=True))
     assert set(held.state) == {TrustState.DOUBTFUL}
     assert "certified" in held.reasons[0][0]
-    never = surface_trust(replace(snap, newest_ns=np.zeros(4, dtype=np.int64)))
+    never = surface_trust(replace(snap, witnessed_ns=np.zeros(4, dtype=np.int64)))
     assert set(never.state) == {TrustState.BLIND}
     assert np.isinf(never.age_s).all()
+    unknown = surface_trust(replace(snap, lag=np.full(4, np.nan)))
+    assert set(unknown.state) == {TrustState.BLIND}
+    late = surface_trust(replace(snap, held=True, ts_ns=T0 + 3000 * SECOND))
+    assert set(late.state) == {TrustState.BLIND}
+
+
+def test_one_quote_that_is_renewed_does_not_keep_a_slice_fresh() -> None:
+    market, stream = settled()
+    for second in range(10, 400, 10):
+        wing = np.arange(4) * PER
+        stream.on_quotes(quotes(market, truth(), wing, T0 + second * SECOND))
+    trust = surface_trust(stream.snapshot(T0 + 391 * SECOND))
+    assert set(trust.state) == {TrustState.BLIND}
+    np.testing.assert_allclose(trust.age_s, 390.0)
+    assert trust.surface_ns == T0 + SECOND
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_a_slice_that_arbitrage_moves_has_bars_that_say_so(joint: bool) -> None:
+    market, stream = settled()
+    # The near slice alone rises by a full point of vol: every later one is moved for the calendar.
+    stream.on_quotes(quotes(market, truth(), np.arange(PER), T0 + 3 * SECOND, error=1.0))
+    stream.on_quotes(quotes(market, truth(), np.arange(PER, 4 * PER), T0 + 3 * SECOND))
+    snap = stream.snapshot(T0 + 3 * SECOND, joint=joint)
+    off = np.sqrt(snap.surface.theta / snap.surface.taus) - np.sqrt(truth().theta / truth().taus)
+    moved = np.abs(off[1:]) > 0.02
+    assert moved.any()
+    assert (snap.vol_error(*ATM)[1:][moved] >= 0.9 * np.abs(off[1:][moved])).all()
+    assert TrustState.GOOD not in np.array(surface_trust(snap).state)[1:][moved]
+
+
+def test_a_held_surface_has_bars_of_what_has_moved_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    market, stream = settled()
+    monkeypatch.setattr("ivhedge.surface.stream.stream.sufficient", lambda *_: False)
+    stream.on_quotes(quotes(market, truth(level=1.2), ALL, T0 + 20 * SECOND, forward=FORWARD * 0.9))
+    stream.on_quotes(quotes(market, truth(level=1.2), ALL, T0 + 21 * SECOND, forward=FORWARD * 0.9))
+    snap = stream.snapshot(T0 + 22 * SECOND)
+    assert snap.held
+    assert (snap.vol_error(*ATM) > 0.05).all()
+    assert set(surface_trust(snap).state) == {TrustState.BLIND}
 
 
 @pytest.mark.parametrize(

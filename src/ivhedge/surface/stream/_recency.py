@@ -13,6 +13,7 @@ __all__ = ["behind", "behind_newest"]
 
 SHARE = 8  # one quote in so many is new, at least `LEAST` of them
 LEAST = 5
+WITNESSES = 3
 _MEDIAN_VARIANCE = 1.5708  # of a median, in variances of a mean
 _SURE = 4.0  # variances of the median that chance may make
 _CENTRE = 2.0  # standard deviations of moneyness: further out the model errs by more than quotes move
@@ -45,13 +46,30 @@ def behind(age: FloatArray, residual: FloatArray, noise: FloatArray) -> tuple[fl
 
 
 @njit()
+def _keep_least(least: FloatArray, value: float) -> None:
+    """Put a value into an ascending list of the least ones."""
+    for i in range(least.size):
+        if value < least[i]:
+            least[i], value = value, least[i]
+
+
+@njit()
 def behind_newest(
-    ints: IntArray, floats: FloatArray, taus: FloatArray, now: int, out: FloatArray, mean_age: FloatArray
+    ints: IntArray,
+    floats: FloatArray,
+    taus: FloatArray,
+    now: int,
+    out: FloatArray,
+    mean_age: FloatArray,
+    witnessed: FloatArray,
 ) -> None:
     """Variance by which each slice is behind, its own quotes' word or that of all slices together.
 
-    Writes `out` and, in nanoseconds, the mean age of the quotes in use, both of shape (slices,). Quotes
-    around the money are asked; none is left out for standing far off: at a jump the new ones do.
+    Writes `out`; the mean age of the quotes in use; and the age of the third newest of those around the money
+    (of all, where fewer than three are there), infinite without: one that is renewed does not keep the others
+    fresh. Each of shape (slices,), ages in nanoseconds.
+
+    For `out` quotes around the money are asked; none is left out for standing far off: at a jump new ones do.
     """
     state = views(ints, floats)
     slots, times, members, clocks = state.slots, state.times, state.members, state.clocks
@@ -66,17 +84,22 @@ def behind_newest(
         scale = max(s[SCALE], 1.0)
         wide = _CENTRE * math.sqrt(s[0] * max(taus[e], 0.0))
         total_age, live = 0.0, 0
+        newest = np.full((2, WITNESSES), np.inf)
         for j in members[clocks[e, FIRST] : clocks[e, LAST]]:
             if slots[j, NOISE] > 0.0 and now - times[j, 0] <= cfg[MAX_AGE]:
                 total_age += now - times[j, 0]
                 live += 1
+                _keep_least(newest[0], float(now - times[j, 0]))
                 if abs(slots[j, K]) <= wide:
                     age[n] = now - times[j, 0]
+                    _keep_least(newest[1], age[n])
                     residual[n] = slots[j, VOL] - _model(slots[j, K], s[0], s[1], s[2])[0]
                     noise[n] = slots[j, NOISE] * scale * scale
                     n += 1
         own[e], out[e] = behind(age[first:n], residual[first:n], noise[first:n])
         mean_age[e] = total_age / live if live else 0.0
+        around = newest[1, WITNESSES - 1]
+        witnessed[e] = around if around < np.inf else newest[0, WITNESSES - 1]
     common = behind(age[:n], residual[:n], noise[:n])[1]
     for e in range(slices.shape[0]):
         # In a common move each slice's own quotes say how much of it is its own.

@@ -26,24 +26,30 @@ class StreamSnapshot:
     drift : FloatArray, shape (n,)
         Variance of the vol by age and spot moves of the quotes in use.
     lag : FloatArray, shape (n,)
-        Variance of the vol by which the surface is behind: the newest quotes differ from it, and vols have
-        been moving while the quotes in use grew old.
+        Variance of the vol by which the surface is off: the newest quotes differ from it, vols have been
+        moving while the quotes in use grew old, it was moved to be free of arbitrage, or it is `held`.
     quotes : IntArray, shape (n,)
         Quotes in use.
     newest_ns : IntArray, shape (n,)
         Time of the newest quote; 0 without one.
+    witnessed_ns : IntArray, shape (n,)
+        Time since which three quotes around the money are known; 0 without.
     stale : BoolArray, shape (n,)
         No quote within `stale_after_s`, or fewer than three in use.
     held : bool
         The surface is an earlier one: the newest could not be certified.
+    ts_ns : int
+        Time of the publication, that of the surface unless that is held.
     """
 
+    ts_ns: int
     surface: EssviSurface
     covariance: FloatArray
     drift: FloatArray
     lag: FloatArray
     quotes: IntArray
     newest_ns: IntArray
+    witnessed_ns: IntArray
     stale: BoolArray
     held: bool = False
 

@@ -7,7 +7,7 @@ import numpy as np
 from ivhedge.core.errors import ArbitrageError, ConfigError, DataError
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.surface.calibrate import PackedQuotes, RobustSettings, calibrate_essvi
-from ivhedge.surface.essvi import EssviSurface
+from ivhedge.surface.essvi import EssviSurface, essvi_total_variance
 from ivhedge.surface.fit import SurfaceFit
 from ivhedge.surface.fusion.model import VenueModel
 from ivhedge.surface.stream import _kernel as kernel
@@ -54,6 +54,7 @@ REASONS = (
 """Names of the outcomes, by number. `unchanged` (the same price at a later time) is in use as `accepted` is.
 Those from `one_sided` to `in_the_money` take the earlier quote out."""
 UNKNOWN = "(unknown)"
+_WITHIN = np.linspace(-1.5, 1.5, 7)  # standard deviations of moneyness
 
 
 class SurfaceStream:
@@ -136,32 +137,41 @@ class SurfaceStream:
         ------
         ConfigError
             If it is of another underlying.
+        DataError
+            If a bias, a scale of errors or a likeness is not finite; nothing is changed then.
         """
         if venues.underlying != self._start.underlying:
             raise ConfigError(
                 f"expected a model of {self._start.underlying}, found one of {venues.underlying}"
             )
         s = self._state
-        (level, _), (slope, _) = venues.state.at(0), venues.state.at(1)
-        place = {int(stamp): i + 1 for i, stamp in enumerate(venues.state.expiry_ns)}
-        slot = np.array([place.get(int(stamp), 0) for stamp in self._expiries])
-        s.biases[:, :, kernel.ATM] = np.sqrt(s.slices[:, 0])
-        for v, name in enumerate(self.universe.venues):
-            if name not in venues.venues:
-                continue
-            u = venues.venues.index(name)
-            s.biases[v, :, kernel.LEVEL], s.biases[v, :, kernel.SLOPE] = (
-                level[u, slot],
-                slope[u, slot],
-            )
-            copies = float(venues.correlation[u].sum() - venues.correlation[u, u])
-            scale = venues.noise_scale.get(name, 1.0)
-            s.biases[v, :, kernel.FACTOR] = scale * scale * (1.0 + copies)
+        s.biases[:] = self._biases_of(venues)
         m = self.universe.strike.size
         for j in np.flatnonzero(s.slots[:, kernel.NOISE] > 0.0).tolist():
             v, q = divmod(j, m)
             tau = (s.listed[q, EXPIRY_NS] - s.times[j, 0]) / kernel.NS_PER_YEAR
             kernel.correct(s.slots[j], s.biases[v, s.listed[q, SLICE_OF]], tau)
+
+    def _biases_of(self, venues: VenueModel) -> FloatArray:
+        (level, _), (slope, _) = venues.state.at(0), venues.state.at(1)
+        place = {int(stamp): i + 1 for i, stamp in enumerate(venues.state.expiry_ns)}
+        slot = np.array([place.get(int(stamp), 0) for stamp in self._expiries])
+        found = np.zeros_like(self._state.biases)
+        found[:, :, kernel.ATM], found[:, :, kernel.FACTOR] = np.sqrt(self._state.slices[:, 0]), 1.0
+        for v, name in enumerate(self.universe.venues):
+            if name not in venues.venues:
+                continue
+            u = venues.venues.index(name)
+            found[v, :, kernel.LEVEL], found[v, :, kernel.SLOPE] = level[u, slot], slope[u, slot]
+            copies = max(float(venues.correlation[u].sum() - venues.correlation[u, u]), 0.0)
+            scale = venues.noise_scale.get(name, 1.0)
+            found[v, :, kernel.FACTOR] = scale * scale * (1.0 + copies)
+            if not (np.isfinite(found[v]).all() and found[v, 0, kernel.FACTOR] > 0.0):
+                raise DataError(
+                    f"expected finite biases and a positive scale of errors of {name}, found {found[v, 0]}; "
+                    "estimate the model anew"
+                )
+        return found
 
     def on_quote(
         self,
@@ -242,30 +252,49 @@ class SurfaceStream:
                 clock=self._start.clock,
             )
         known = covariances(s.slices)
-        lag = self._lag(known, ts_ns)
+        lag, witnessed_ns = self._lag(known, ts_ns)
         shown = np.searchsorted(self._expiries, self._surface.expiries)
         age = ts_ns - s.clocks[shown, NEWEST]
         return StreamSnapshot(
+            ts_ns=ts_ns,
             surface=self._surface,
             covariance=known[shown],
-            lag=lag[shown],
+            lag=lag[shown] + self._moved_away(shown),
             drift=s.slices[shown, kernel.DRIFT].copy(),
             quotes=s.clocks[shown, LIVE].copy(),
             newest_ns=s.clocks[shown, NEWEST].copy(),
+            witnessed_ns=witnessed_ns[shown],
             stale=held | (age > self.settings.stale_after_s * 1e9) | (s.clocks[shown, LIVE] < 3),
             held=held,
         )
 
-    def _lag(self, covariance: FloatArray, ts_ns: int) -> FloatArray:
-        """Variance by which the slices are behind: by their newest quotes, and by the speed of their vols."""
+    def _lag(self, covariance: FloatArray, ts_ns: int) -> tuple[FloatArray, IntArray]:
+        """Variance by which the slices are behind, and since when three quotes know them.
+
+        By their newest quotes, and by the speed of their vols.
+        """
         s = self._state
-        behind, mean_age = np.zeros(len(s.clocks)), np.zeros(len(s.clocks))
+        behind, mean_age, witnessed = np.zeros((3, len(s.clocks)))
         taus = (self._expiries - ts_ns) / kernel.NS_PER_YEAR
-        behind_newest(self._ints, self._floats, taus, ts_ns, behind, mean_age)
+        behind_newest(self._ints, self._floats, taus, ts_ns, behind, mean_age, witnessed)
         enough = s.clocks[:, LIVE] >= kernel.FEW
         self._memory.learn(s.slices, covariance, enough, s.clocks[:, NEWEST], mean_age, ts_ns)
         # With few quotes the speed is inside what is known already.
-        return behind + np.where(enough, self._memory.ahead(mean_age / 1e9), 0.0)
+        lag = behind + np.where(enough, self._memory.ahead(mean_age / 1e9), 0.0)
+        since = np.where(
+            np.isfinite(witnessed), ts_ns - np.where(np.isfinite(witnessed), witnessed, 0.0), 0.0
+        )
+        return lag, since.astype(np.int64)
+
+    def _moved_away(self, shown: IntArray) -> FloatArray:
+        """Variance by which what is published is off the slices: moved out of arbitrage, or held."""
+        slices, surface = self._state.slices[shown], self._surface
+        a, rho, b = slices[:, :3].T
+        k = _WITHIN[:, None] * np.sqrt(a * surface.taus)
+        own = np.sqrt(essvi_total_variance(k, a, rho, b))
+        published = np.sqrt(essvi_total_variance(k, surface.theta, surface.rho, surface.psi) / surface.taus)
+        spot = self.settings.spot_beta * (slices[:, kernel.S_LOG_F] - np.log(surface.forwards))
+        return np.asarray(((own - published) ** 2).max(axis=0) + spot**2)
 
     def _together(self, alive: IntArray, taus: FloatArray, clipped: FloatArray, ts_ns: int) -> FloatArray:
         s = self._state

@@ -24,6 +24,9 @@ class TrustState(StrEnum):
     """Reducing positions only: what they say of vega is a guess."""
 
 
+_STATES = tuple(TrustState)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSettings:
     """Where trust ends: each pair is the bound of good and that of doubtful.
@@ -31,9 +34,9 @@ class TrustSettings:
     Parameters
     ----------
     error : tuple of two floats
-        Standard deviation of the vol at the money, decimal.
+        Standard deviation of the vol, decimal: at the money, and at an option's own strike.
     age_s : tuple of two floats
-        Age of the newest quote.
+        For which three quotes around the money have not been renewed.
     quotes : tuple of two ints
         Least quotes in use.
     """
@@ -59,36 +62,58 @@ class SurfaceTrust:
 
     Parameters
     ----------
-    ts_ns : int
-    expiries : IntArray, shape (n,)
+    snapshot : StreamSnapshot
+        The publication.
+    settings : TrustSettings
     state : tuple of TrustState, length n
+        By expiry.
     reasons : tuple of tuple of str, length n
         Empty where the state is good.
     atm_error : FloatArray, shape (n,)
         Standard deviation of the vol at the money, decimal.
     age_s : FloatArray, shape (n,)
-        Of the newest quote; infinite without one.
+        Time for which three quotes around the money have not been renewed; infinite without.
     surface_ns : int
-        Time of the oldest of the expiries' newest quotes: what the control of a surface's age should be given
-        instead of the time of publication. 0 where an expiry never had a quote.
+        Time of the oldest knowledge of an expiry: what the control of a surface's age should be given instead
+        of the time of publication. 0 where an expiry never had three quotes.
     """
 
-    ts_ns: int
-    expiries: IntArray
+    snapshot: StreamSnapshot
+    settings: TrustSettings
     state: tuple[TrustState, ...]
     reasons: tuple[tuple[str, ...], ...]
     atm_error: FloatArray
     age_s: FloatArray
     surface_ns: int
 
-    def at(self, expiry_ns: int) -> TrustState:
-        """State of an expiry; one the surface does not hold is blind."""
+    @property
+    def ts_ns(self) -> int:
+        """Time of the publication."""
+        return self.snapshot.ts_ns
+
+    @property
+    def expiries(self) -> IntArray:
+        """Expiries judged, shape (n,)."""
+        return np.asarray(self.snapshot.surface.expiries)
+
+    def at(self, expiry_ns: int, strike: float | None = None) -> TrustState:
+        """State of an expiry, or of an option: the worse of its expiry's and that by the error at its strike.
+
+        An expiry the surface does not hold is blind.
+        """
         found = np.flatnonzero(self.expiries == expiry_ns)
-        return self.state[int(found[0])] if found.size else TrustState.BLIND
+        if not found.size:
+            return TrustState.BLIND
+        e = int(found[0])
+        if strike is None:
+            return self.state[e]
+        k = np.log(strike / self.snapshot.surface.forwards[e])
+        level, _ = _level(float(self.snapshot.vol_error(k, e)), self.settings.error, "")
+        return _STATES[max(level, _STATES.index(self.state[e]))]
 
 
 def surface_trust(snapshot: StreamSnapshot, *, settings: TrustSettings | None = None) -> SurfaceTrust:
-    """Judge each expiry by its error bar at the money, the age of its newest quote and the number in use.
+    """Judge each expiry by its error bar at the money, the age of its quotes and the number in use.
 
     Parameters
     ----------
@@ -97,11 +122,10 @@ def surface_trust(snapshot: StreamSnapshot, *, settings: TrustSettings | None = 
     settings : TrustSettings, optional
     """
     settings = settings or TrustSettings()
-    ts_ns, expiries = snapshot.surface.ts_ns, np.asarray(snapshot.surface.expiries)
-    n = expiries.size
+    n = len(snapshot.surface.expiries)
     error = snapshot.vol_error(np.zeros(n), np.arange(n))
-    never = snapshot.newest_ns <= 0
-    age = np.where(never, np.inf, np.maximum(ts_ns - snapshot.newest_ns, 0) / 1e9)
+    never = snapshot.witnessed_ns <= 0
+    age = np.where(never, np.inf, np.maximum(snapshot.ts_ns - snapshot.witnessed_ns, 0) / 1e9)
     states, reasons = [], []
     for e in range(n):
         found = [
@@ -109,7 +133,7 @@ def surface_trust(snapshot: StreamSnapshot, *, settings: TrustSettings | None = 
                 float(error[e]), settings.error, f"error of {100.0 * error[e]:.2f} vol points at the money"
             ),
             _level(
-                float(age[e]), settings.age_s, "no quote yet" if never[e] else f"no quote for {age[e]:.0f} s"
+                float(age[e]), settings.age_s, "no three quotes" if never[e] else f"quotes {age[e]:.0f} s old"
             ),
             _level(
                 -float(snapshot.quotes[e]),
@@ -120,19 +144,20 @@ def surface_trust(snapshot: StreamSnapshot, *, settings: TrustSettings | None = 
         if snapshot.held:
             found.append((1, "the newest surface could not be certified"))
         worst = max(level for level, _ in found)
-        states.append((TrustState.GOOD, TrustState.DOUBTFUL, TrustState.BLIND)[worst])
+        states.append(_STATES[worst])
         reasons.append(tuple(text for level, text in found if level))
     return SurfaceTrust(
-        ts_ns=ts_ns,
-        expiries=expiries,
+        snapshot=snapshot,
+        settings=settings,
         state=tuple(states),
         reasons=tuple(reasons),
         atm_error=error,
         age_s=age,
-        surface_ns=int(snapshot.newest_ns.min()) if n else 0,
+        surface_ns=int(snapshot.witnessed_ns.min()) if n else 0,
     )
 
 
 def _level(value: float, bounds: tuple[float, float], text: str) -> tuple[int, str]:
     """0 within the first bound, 1 within the second, 2 beyond, and what was found."""
-    return (value > bounds[0]) + (value > bounds[1]), text
+    # What is no number is within no bound.
+    return (not value <= bounds[0]) + (not value <= bounds[1]), text
