@@ -51,6 +51,7 @@ def twin(market: Universe, q: QuoteColumns) -> tuple[list[str], dict[int, dict[s
     log_forward, clock = np.log(truth().forwards), np.full(expiries.size, T0)
     seen: dict[int, tuple[int, int, float, float]] = {}
     used: dict[int, dict[str, float]] = {}
+    waiting = (np.inf, -1, 0)
     outcomes = []
     with np.errstate(invalid="ignore"):
         log_f = np.log(q.forward)
@@ -76,23 +77,35 @@ def twin(market: Universe, q: QuoteColumns) -> tuple[list[str], dict[int, dict[s
         at, content = int(q.ts_event[i]), (int(q.ts_recv[i]), float(q.bid[i]), float(q.ask[i]))
         before = seen.get(j, (-1, -1, 0.0, 0.0))
         same = j in used and before[2:] == content[1:] and used[j]["log_f"] == log_f[i]
-        jump = abs(log_f[i] - log_forward[e]) > RULES.max_forward_move
+        newer = at > clock[e] or (at == clock[e] and log_f[i] > log_forward[e])
+        move = log_f[i] - log_forward[e]
         found = next(
             (name for name, true in (
                 ("unknown_venue", q.venue[i] > 1), ("unknown_instrument", q.instrument[i] != item[i]),
                 ("not_finite", not finite[i]), ("future", early[i]), ("late", late[i]),
                 ("crossed", crossed[i]),
-                ("bad_forward", jump and at - clock[e] <= RULES.max_age_s * 1e9),
                 ("out_of_order", at < before[0]), ("duplicate", at == before[0] and same),
                 ("out_of_order", at == before[0] and content <= before[1:]),
             ) if true),
             "",
         )  # fmt: skip
+        if not found:
+            believed = abs(move) <= RULES.max_forward_step
+            if not believed:
+                value, slot, since = waiting
+                near = max(RULES.max_forward_step, 0.25 * abs(move))
+                if abs(move - value) <= near and at - since <= RULES.max_age_s * SECOND:
+                    believed = j != slot or at - since >= 10 * SECOND
+                    waiting = (value, -1, max(since, at)) if believed else waiting
+                elif at >= since:
+                    waiting = (move, j, at)
+            if abs(move) > RULES.max_forward_move and not (newer and believed):
+                found = "bad_forward"
         if found:
             outcomes.append(found)
             continue
         seen[j] = (at, *content)
-        if at > clock[e] or (at == clock[e] and log_f[i] > log_forward[e]):
+        if newer and believed:
             log_forward[e], clock[e] = log_f[i], at
         bid_vol, ask_vol = sides[0][i], sides[1][i]
         found = next(

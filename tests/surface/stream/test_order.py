@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from ivhedge.core.errors import DataError
 from ivhedge.pricing import implied_vol
 from ivhedge.surface import essvi_total_variance
-from ivhedge.surface.stream import REASONS, QuoteColumns, StreamSettings, SurfaceStream
+from ivhedge.surface.stream import (
+    REASONS,
+    QuoteColumns,
+    SurfaceStream,
+    TrustState,
+    surface_trust,
+)
 from ivhedge.surface.stream import _kernel as kernel
 from ivhedge.surface.stream._projection import project, sufficient
 from tests.surface.stream._bed import DAY, FORWARD, PER, T0, fresh, quotes, truth, universe, vols
@@ -100,26 +106,71 @@ def test_an_unchanged_price_at_less_time_is_a_higher_vol() -> None:
     np.testing.assert_allclose(slots[:, kernel.VOL], 0.5 * (mid[0] + mid[1]), atol=1e-9)
 
 
-def test_a_gap_of_the_forward_shuts_a_slice_for_a_while_only() -> None:
-    market = universe()
-    stream = SurfaceStream(market, start=truth(), settings=StreamSettings(max_age_s=60.0))
+def test_a_gap_of_the_forward_opens_with_a_second_quote() -> None:
+    market, stream = fresh()
     stream.on_quotes(quotes(market, truth(), ALL, T0))
     far = 1.5 * FORWARD
     calls = ALL[market.strike > far]
     after = quotes(market, truth(), calls, T0 + SECOND, forward=far)
-    assert (stream.on_quotes(after) == kernel.BAD_FORWARD).all()
-    later = quotes(market, truth(), calls, T0 + 2 * MINUTE, forward=far)
-    assert (stream.on_quotes(later) == kernel.ACCEPTED).all()
-    snap = stream.snapshot(T0 + 2 * MINUTE)
+    outcome = stream.on_quotes(after)
+    assert outcome[0] == kernel.BAD_FORWARD
+    assert (outcome[1:] == kernel.ACCEPTED).all()
+    snap = stream.snapshot(T0 + SECOND)
     assert snap.surface.forwards[-1] == pytest.approx(far)
     assert snap.certificate().valid
+
+
+@pytest.mark.parametrize("factor", [1e-5, 0.7, 0.98, 1.015, 1.28, 30.0])
+@pytest.mark.parametrize("hours", [0, 2])
+def test_one_bad_forward_moves_nothing_and_shuts_nothing(factor: float, hours: int) -> None:
+    market, stream = fresh()
+    stream.on_quotes(quotes(market, truth(), ALL, T0))
+    at = T0 + SECOND + hours * 60 * MINUTE
+    wrong = quotes(market, truth(), np.array([2]), at, forward=FORWARD * factor)
+    stream.on_quotes(replace(wrong, bid=np.zeros(1)))
+    np.testing.assert_allclose(stream.snapshot(at).surface.forwards, FORWARD)
+    # The same word again is no second one.
+    stream.on_quotes(replace(wrong, bid=np.zeros(1), ts_event=wrong.ts_event + 1, ts_recv=wrong.ts_recv + 1))
+    np.testing.assert_allclose(stream.snapshot(at).surface.forwards, FORWARD)
+    honest = quotes(market, truth(), ALL, at + SECOND, forward=FORWARD * 0.999)
+    assert (stream.on_quotes(honest) != kernel.BAD_FORWARD).all()
+    np.testing.assert_allclose(stream.snapshot(at + SECOND).surface.forwards, FORWARD * 0.999)
+
+
+def test_bad_forwards_of_all_expiries_at_once_are_outvoted_by_two_quotes() -> None:
+    market, stream = fresh()
+    stream.on_quotes(quotes(market, truth(), ALL, T0))
+    one_each = np.arange(4) * PER
+    stream.on_quotes(quotes(market, truth(), one_each, T0 + SECOND, forward=FORWARD * 1.28))
+    outcome = stream.on_quotes(quotes(market, truth(), ALL, T0 + 2 * SECOND, forward=FORWARD))
+    assert (outcome == kernel.BAD_FORWARD).sum() <= 1
+    np.testing.assert_allclose(stream.snapshot(T0 + 2 * SECOND).surface.forwards, FORWARD)
+
+
+def test_a_silent_slice_follows_the_spot_and_says_how_little_it_knows() -> None:
+    market, stream = fresh()
+    stream.on_quotes(quotes(market, truth(), ALL, T0))
+    calm = stream.snapshot(T0)
+    others = np.arange(3 * PER)
+    for second, fall in ((5, 0.95), (10, 0.9), (15, 0.85)):
+        stream.on_quotes(quotes(market, truth(), others, T0 + second * SECOND, forward=FORWARD * fall))
+        snap = stream.snapshot(T0 + second * SECOND)
+        np.testing.assert_allclose(snap.surface.forwards, FORWARD * fall)
+    error = snap.vol_error(np.zeros(4), np.arange(4))
+    assert error[3] == pytest.approx(0.5 * -np.log(0.85), rel=0.1)
+    assert (error[1:3] < 0.01).all()
+    assert surface_trust(snap).state[3] is TrustState.BLIND
+    assert surface_trust(calm).state[3] is TrustState.GOOD
+    # Its own quotes, and the distance of its forward to the others', are believed again at once.
+    stream.on_quotes(quotes(market, truth(), ALL, T0 + 16 * SECOND, forward=FORWARD * 0.852))
+    np.testing.assert_allclose(stream.snapshot(T0 + 16 * SECOND).surface.forwards, FORWARD * 0.852)
 
 
 def test_quotes_without_a_vol_still_bring_the_forward() -> None:
     market, stream = fresh()
     stream.on_quotes(quotes(market, truth(), ALL, T0))
-    moved = quotes(market, truth(), np.array([2]), T0 + SECOND, forward=FORWARD * 1.02)
-    assert stream.on_quotes(replace(moved, bid=np.zeros(1)))[0] == kernel.ONE_SIDED
+    moved = quotes(market, truth(), np.array([2, 3]), T0 + SECOND, forward=FORWARD * 1.02)
+    assert (stream.on_quotes(replace(moved, bid=np.zeros(2))) == kernel.ONE_SIDED).all()
     assert stream.snapshot(T0 + SECOND).surface.forwards[0] == pytest.approx(FORWARD * 1.02)
 
 

@@ -1,7 +1,8 @@
 """The stream against known surfaces, its own batch problem, and bad input."""
 
 import itertools
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -286,3 +287,32 @@ def test_settled_slice_is_a_stationary_point_of_tukeys_loss() -> None:
         step = np.linalg.solve(information, (inside * x) @ h)
         assert np.abs(step / np.array([a, 1.0, b])).max() < 1e-3
         assert np.abs((inside * x) @ h).max() < np.abs(x[:, None] * h).sum() * 1e-3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"instrument": 1.9}, {"instrument": float("nan")}, {"instrument": None}, {"venue": -0.5},
+        {"ts_event": str(T0)}, {"ts_recv": float(T0)}, {"ts_event": 2**64}, {"bid": None}, {"ask": "dear"},
+        {"forward": None}, {"bid_size": "much"},
+    ],
+)  # fmt: skip
+def test_one_quote_of_a_wrong_type_is_refused_by_name(wrong: dict[str, object]) -> None:
+    market, stream = fresh()
+    q = quotes(market, truth(), np.array([1]), T0)
+    row: dict[str, Any] = {f.name: getattr(q, f.name)[0] for f in fields(q)}
+    with pytest.raises(DataError, match="expected integers for ids and times"):
+        stream.on_quote(**{**row, **wrong})
+    assert stream.health() == {"a": {}, "(unknown)": {}}
+    assert stream.on_quote(**row) == "accepted"
+
+
+def test_columns_may_be_empty_and_must_be_numbers() -> None:
+    market, stream = fresh()
+    empty = QuoteColumns(**{f.name: [] for f in fields(QuoteColumns)})  # type: ignore[arg-type]
+    assert stream.on_quotes(empty).size == 0
+    q = quotes(market, truth(), np.array([1, 2]), T0)
+    with pytest.raises(DataError, match="bid"):
+        replace(q, bid=np.array(["low", "high"]))
+    with pytest.raises(DataError, match="venue"):
+        replace(q, venue=np.array([0.0, 1.0]))

@@ -28,6 +28,7 @@ from ivhedge.surface.stream._kernel import (
     MAX_LAG,
     MAX_LEAD,
     MAX_MOVE,
+    MAX_STEP,
     NO_VOL,
     NOISE,
     NOT_FINITE,
@@ -41,6 +42,9 @@ from ivhedge.surface.stream._kernel import (
     UNCHANGED,
     UNKNOWN_INSTRUMENT,
     UNKNOWN_VENUE,
+    WAITING,
+    WAITING_NS,
+    WAITING_SLOT,
     WEIGHT,
     K,
     _add,
@@ -65,6 +69,9 @@ from ivhedge.surface.stream._state import (
 )
 
 __all__ = ["consume", "consume_one"]
+
+_AGREES = 0.25  # share of a jump by which two quotes' forwards may differ
+_PATIENCE_NS = 10_000_000_000
 
 
 @njit()
@@ -174,6 +181,24 @@ def _drop(slot: FloatArray, s: FloatArray) -> None:
 
 
 @njit()
+def _seconded(cfg: FloatArray, j: int, move: float, ts_event: int) -> bool:
+    """Whether another slot, of this slice or of another one, has moved alike; if not the move waits.
+
+    A slot that keeps to its word is believed in the end. What is seconded stays so while it is repeated.
+    """
+    near = max(cfg[MAX_STEP], _AGREES * abs(move))
+    age = ts_event - cfg[WAITING_NS]
+    if cfg[WAITING_NS] > 0.0 and abs(move - cfg[WAITING]) <= near and age <= cfg[MAX_AGE]:
+        if cfg[WAITING_SLOT] == j and age < _PATIENCE_NS:
+            return False
+        cfg[WAITING_SLOT], cfg[WAITING_NS] = -1.0, max(cfg[WAITING_NS], float(ts_event))
+        return True
+    if age >= 0.0:
+        cfg[WAITING], cfg[WAITING_SLOT], cfg[WAITING_NS] = move, j, ts_event
+    return False
+
+
+@njit()
 def _take(
     state: StreamState,
     venue: int,
@@ -192,9 +217,6 @@ def _take(
     times, clock, cfg = state.times, state.clocks[e], state.cfg
     strike, is_call, in_coin = state.strike[q], listed[IS_CALL] == 1, listed[IN_COIN] == 1
     log_f = math.log(forward)
-    # An old forward refuses nothing: else one true gap would shut the slice for good.
-    if abs(log_f - s[S_LOG_F]) > cfg[MAX_MOVE] and ts_event - clock[FORWARD_NS] <= cfg[MAX_AGE]:
-        return BAD_FORWARD
     if ts_event < times[j, 0]:
         return OUT_OF_ORDER
     same = slot[NOISE] > 0.0 and bid == slot[BID] and ask == slot[ASK] and log_f == slot[LOG_F]
@@ -204,11 +226,16 @@ def _take(
         # Two contents of one instant: the same one wins in any order.
         if (ts_recv, bid, ask) <= (times[j, 1], slot[BID], slot[ASK]):
             return OUT_OF_ORDER
+    # Of forwards at one instant the largest stands, whatever their order.
+    newer = ts_event > clock[FORWARD_NS] or (ts_event == clock[FORWARD_NS] and log_f > s[S_LOG_F])
+    move = log_f - s[S_LOG_F]
+    believed = abs(move) <= cfg[MAX_STEP] or _seconded(cfg, j, move, ts_event)
+    if abs(move) > cfg[MAX_MOVE] and not (newer and believed):
+        return BAD_FORWARD
     times[j, 0], times[j, 1] = ts_event, ts_recv
     slot[BID], slot[ASK] = bid, ask
-    # Quotes without a vol bring their forward too. Of forwards at one instant the largest stands, whatever
-    # their order.
-    if ts_event > clock[FORWARD_NS] or (ts_event == clock[FORWARD_NS] and log_f > s[S_LOG_F]):
+    # Quotes without a vol bring their forward too.
+    if newer and believed:
         s[S_LOG_F], clock[FORWARD_NS] = log_f, ts_event
     k = math.log(strike) - log_f
     if bid <= 0.0 or ask <= 0.0:

@@ -31,10 +31,24 @@ Z_LIMIT = 3.0
 SCALE, DRIFT, S_LOG_F, EQ, ANCHOR, INFO, WHOLE, S_COLUMNS = 3, 4, 5, 6, 15, 18, 24, 25
 FEW = 8
 """Quotes below which a slice leans on what it knew."""
-# Settings in one array.
-(FLOOR, FULL_DEPTH, Q_TIME, BETA, TUKEY, MIN_SCALE, MAX_AGE, MAX_LAG, MAX_LEAD, MAX_MOVE, N_SETTINGS) = range(
-    11
-)
+# Settings in one array; at its end a move of ln F that waits for a second quote's word, its slot and time.
+(
+    FLOOR,
+    FULL_DEPTH,
+    Q_TIME,
+    BETA,
+    TUKEY,
+    MIN_SCALE,
+    MAX_AGE,
+    MAX_LAG,
+    MAX_LEAD,
+    MAX_MOVE,
+    MAX_STEP,
+    WAITING,
+    WAITING_SLOT,
+    WAITING_NS,
+    N_SETTINGS,
+) = range(15)
 (
     ACCEPTED,
     UNCHANGED,

@@ -12,12 +12,16 @@ __all__ = ["Memory"]
 _START_VOL, _START_RHO, _START_B = 0.01, 0.05, 0.2  # errors of the surface a stream starts from
 _TREND_S = 15.0  # half-life of the measured speed of vols
 _FADE_S = 30.0  # half-life of the belief in it without a quote
+_FRESH_NS = 1_000_000_000
+_LIKE = 1e-3  # of ln F
 _UPPER = np.triu_indices(3)
 
 
 @dataclass(slots=True)
 class Memory:
     """Parameters (a, rho, b) of well-quoted slices with covariance, time, ln forward; vols and their speed.
+
+    Also the ln forwards as published, and when they were last quoted.
 
     Only slices with fewer than `kernel.FEW` quotes lean on it; the speed is in error bars alone. So a surface
     of enough quotes hangs on the quotes and on no memory.
@@ -30,6 +34,8 @@ class Memory:
     vol: FloatArray
     vol_ns: IntArray
     speed: FloatArray
+    carried: FloatArray
+    forward_ns: IntArray
 
     @classmethod
     def of(cls, slices: FloatArray, ts_ns: int) -> "Memory":
@@ -44,7 +50,24 @@ class Memory:
             vol=np.full(a.size, np.nan),
             vol_ns=np.full(a.size, ts_ns),
             speed=np.zeros(a.size),
+            carried=slices[:, kernel.S_LOG_F].copy(),
+            forward_ns=np.full(a.size, ts_ns),
         )
+
+    def carry(self, slices: FloatArray, forward_ns: IntArray) -> None:
+        """Move the forwards of slices that are silent with those of slices quoted since the last publication.
+
+        A slice whose forward is more than a second older than the newest follows the median move of the
+        others, unless it has moved like them.
+        """
+        own = slices[:, kernel.S_LOG_F]
+        quoted = forward_ns > self.forward_ns
+        fresh = quoted & (forward_ns >= forward_ns.max() - _FRESH_NS)
+        if fresh.any():
+            moved = self.carried + np.median((own - self.carried)[fresh])
+            silent = ~fresh & (~quoted | (np.abs(own - moved) > _LIKE))
+            slices[silent, kernel.S_LOG_F] = moved[silent]
+        self.carried, self.forward_ns = own.copy(), forward_ns.copy()
 
     def lean(self, slices: FloatArray, ts_ns: int, cfg: FloatArray) -> None:
         """Write what is known at a time into the slices: the covariance grown by time, spot and speed."""

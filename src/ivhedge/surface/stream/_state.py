@@ -36,7 +36,7 @@ class StreamState(NamedTuple):
     counts : IntArray, shape (v + 1, reasons)
         Outcomes; the last row is of unknown venues.
     cfg : FloatArray
-        Settings, as `StreamSettings.packed`.
+        Settings, as `StreamSettings.packed`, and a move of the forwards that waits to be seconded.
     strike : FloatArray, shape (m,)
     slots : FloatArray, shape (v·m, columns)
     slices : FloatArray, shape (n, columns)

@@ -15,7 +15,11 @@ _INTEGERS = ("venue", "instrument", "ts_event", "ts_recv", "is_call", "in_coin",
 
 def _set(owner: object, name: str, size: int | None) -> int:
     kind = np.int64 if name in _INTEGERS else np.float64
-    raw = np.asarray(getattr(owner, name))
+    try:
+        raw = np.asarray(getattr(owner, name))
+        raw = raw.astype(kind) if raw.size == 0 or kind is np.float64 else raw
+    except (TypeError, ValueError) as exc:
+        raise DataError(f"expected numbers in {name}, found {exc}; convert the column first") from exc
     if raw.ndim != 1 or (size is not None and raw.size != size):
         raise DataError(f"expected {name} of shape ({size or 'n'},), found {raw.shape}; give equal columns")
     if kind is np.int64 and raw.dtype.kind not in "iub":
@@ -123,8 +127,10 @@ class StreamSettings:
         Older quotes drop out.
     max_lag_s, max_lead_s : float
         Largest delay of a quote, and largest lead of a venue's clock.
+    max_forward_step : float
+        Largest jump of ln F that one quote may bring about; beyond, a second one has to agree.
     max_forward_move : float
-        Largest jump of ln F against the slice's last forward.
+        Largest difference of ln F at which a quote is used though nobody agrees with its forward.
     stale_after_s : float
         Age of a slice's newest quote from which a snapshot is marked stale.
 
@@ -143,6 +149,7 @@ class StreamSettings:
     max_age_s: float = 3600.0
     max_lag_s: float = 2.0
     max_lead_s: float = 0.5
+    max_forward_step: float = 0.005
     max_forward_move: float = 0.25
     stale_after_s: float = 10.0
 
@@ -155,10 +162,11 @@ class StreamSettings:
 
     def packed(self) -> FloatArray:
         """The settings as the kernel takes them."""
-        packed = np.empty(kernel.N_SETTINGS)
+        packed = np.zeros(kernel.N_SETTINGS)
         packed[kernel.FLOOR], packed[kernel.FULL_DEPTH] = self.spread_floor, self.full_depth
         packed[kernel.Q_TIME], packed[kernel.BETA] = self.vol_of_vol**2, self.spot_beta
         packed[kernel.TUKEY], packed[kernel.MIN_SCALE] = self.tukey, self.min_scale
         packed[kernel.MAX_AGE], packed[kernel.MAX_LAG] = self.max_age_s * 1e9, self.max_lag_s * 1e9
         packed[kernel.MAX_LEAD], packed[kernel.MAX_MOVE] = self.max_lead_s * 1e9, self.max_forward_move
+        packed[kernel.MAX_STEP] = self.max_forward_step
         return packed

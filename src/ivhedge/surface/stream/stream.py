@@ -1,6 +1,7 @@
 """A surface that follows quotes one by one."""
 
 from collections.abc import Mapping
+from operator import index
 
 import numpy as np
 
@@ -186,21 +187,34 @@ class SurfaceStream:
         bid_size: float = np.nan,
         ask_size: float = np.nan,
     ) -> str:
-        """Take one quote; its outcome by name."""
-        # Plain numbers only: each other type would be compiled anew.
-        reason = consume_one(
-            int(venue),
-            int(instrument),
-            float(bid),
-            float(ask),
-            float(bid_size),
-            float(ask_size),
-            int(ts_event),
-            int(ts_recv),
-            float(forward),
-            self._ints,
-            self._floats,
-        )
+        """Take one quote; its outcome by name.
+
+        Raises
+        ------
+        DataError
+            If an id or time is no integer of 64 bits, or a price, size or forward no number. Bad values are
+            no error: they have an outcome.
+        """
+        try:
+            # Plain numbers only: each other type would be compiled anew.
+            reason = consume_one(
+                index(venue),
+                index(instrument),
+                float(bid),
+                float(ask),
+                float(bid_size),
+                float(ask_size),
+                index(ts_event),
+                index(ts_recv),
+                float(forward),
+                self._ints,
+                self._floats,
+            )
+        except (TypeError, ValueError, OverflowError) as exc:
+            given = (venue, instrument, bid, ask, ts_event, ts_recv, forward, bid_size, ask_size)
+            raise DataError(
+                f"expected integers for ids and times and numbers for the rest, found {given}: {exc}"
+            ) from exc
         return REASONS[reason]
 
     def snapshot(self, ts_ns: int, *, joint: bool = False) -> StreamSnapshot:
@@ -229,6 +243,7 @@ class SurfaceStream:
         if alive.size == 0:
             raise DataError("expected an expiry after the snapshot, found none; start a new stream")
         taus = (self._expiries[alive] - ts_ns) / kernel.NS_PER_YEAR
+        self._memory.carry(s.slices, s.clocks[:, FORWARD_NS])
         self._memory.lean(s.slices, ts_ns, s.cfg)
         settle(self._ints, self._floats, alive, taus, ts_ns)
         params = np.empty((alive.size, 3))
