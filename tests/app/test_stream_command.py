@@ -122,7 +122,9 @@ def test_the_view_shows_surface_and_venues(troubled):
     text = drawn(frames[13])
     assert "BTC  2026-01-05 12:00:14 UTC  free of arbitrage  60 x, 50% of the tape" in text
     assert text.count("60.0") >= 4
+    assert "good" in text
     assert "stale" not in text
+    assert "blind" not in text
     assert "future" in row(text, "ahead")
     assert "clock is 5.0 s ahead" in row(text, "ahead")
     assert "-5.00" in row(text, "ahead")

@@ -48,6 +48,8 @@ def _expiry_to_dict(frame: StreamFrame, i: int) -> dict[str, object]:
         "quotes": e.quotes,
         "age_s": e.age_s,
         "stale": e.stale,
+        "trust": e.trust.value,
+        "reasons": list(e.reasons),
         "theta": float(surface.theta[i]),
         "rho": float(surface.rho[i]),
         "psi": float(surface.psi[i]),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ivhedge.core.units import DAYS_PER_YEAR, NS_PER_SECOND, format_ns
 from ivhedge.engine.streaming import ExpiryState, StreamFrame, VenueState
+from ivhedge.surface.stream import TrustState
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["StreamView", "Tally", "frame_line", "summary_lines", "tables"]
 
 _STATUS_STYLE = {"waiting": "yellow", "certified": "green", "held": "bold red"}
+_TRUST_STYLE = {TrustState.GOOD: "green", TrustState.DOUBTFUL: "yellow", TrustState.BLIND: "bold red"}
 _LAG_NOTED_S = 0.5
 
 
@@ -117,13 +119,12 @@ def tables(frame: StreamFrame) -> "Iterable[Table]":
 
 def _expiry_table(expiries: Iterable[ExpiryState]) -> "Table":
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(title="surface", title_justify="left", pad_edge=False)
-    for name in ("expiry", "days", "forward", "ATM vol %", "± %", "25d skew %", "quotes", "age s", ""):
-        # Room for the mark from the beginning: a live table must not jump.
-        width = len("stale") if not name else None
-        left = name in ("expiry", "")
+    for name in ("expiry", "days", "forward", "ATM vol %", "± %", "25d skew %", "quotes", "age s", "trust"):
+        # Room for every state from the beginning: a live table must not jump.
+        width = max(len(state) for state in TrustState) if name == "trust" else None
+        left = name in ("expiry", "trust")
         table.add_column(name, justify="left" if left else "right", no_wrap=True, min_width=width)
     for e in expiries:
         table.add_row(
@@ -135,10 +136,18 @@ def _expiry_table(expiries: Iterable[ExpiryState]) -> "Table":
             "-" if e.skew is None else f"{e.skew * 100:+.2f}",
             f"{e.quotes}",
             _age(e.age_s),
-            Text("stale", style="yellow") if e.stale else "",
+            _trust(e),
             style="dim" if e.stale else None,
         )
     return table
+
+
+def _trust(e: ExpiryState) -> "Text":
+    from rich.text import Text
+
+    if e.stale and e.trust is TrustState.GOOD:
+        return Text("stale", style="yellow")
+    return Text(e.trust.value, style=_TRUST_STYLE[e.trust])
 
 
 def _age(seconds: float | None) -> str:
@@ -212,7 +221,8 @@ def frame_line(frame: StreamFrame) -> str:
     """One line for a pipe."""
     parts = [format_ns(frame.ts_ns), f"{frame.status:9}"]
     shown = [e for e in frame.expiries if not e.stale]
-    parts.append(f"{len(frame.expiries):2} expiries, {len(frame.expiries) - len(shown):2} stale")
+    good = sum(e.trust is TrustState.GOOD for e in frame.expiries)
+    parts.append(f"{len(frame.expiries):2} expiries, {good:2} good")
     if frame.expiries:
         e = max(shown or frame.expiries, key=lambda one: one.quotes)
         parts.append(f"ATM {format_ns(e.expiry_ns)[:10]} {e.atm_vol * 100:6.2f} ± {e.atm_error * 100:.2f} %")

@@ -15,7 +15,7 @@ from ivhedge.engine.streaming.settings import PlaySettings
 from ivhedge.engine.streaming.skew import risk_reversals
 from ivhedge.market.cleaning import CleaningRules
 from ivhedge.surface.fit import fit_surface
-from ivhedge.surface.stream import REASONS, QuoteColumns, StreamSnapshot, SurfaceStream
+from ivhedge.surface.stream import REASONS, QuoteColumns, StreamSnapshot, SurfaceStream, surface_trust
 
 __all__ = ["Follower"]
 
@@ -124,7 +124,7 @@ class Follower:
             ts_ns=ts_ns,
             status=status,
             snapshot=snapshot,
-            expiries=() if snapshot is None else _expiry_states(snapshot, ts_ns),
+            expiries=() if snapshot is None else _expiry_states(snapshot),
             venues=self._counts.publish(span_s, self._biases.health),
             waiting_expiries=tuple(waiting.tolist()),
             fits=self._fits,
@@ -213,21 +213,21 @@ def _rows(quotes: QuoteColumns, rows: IntArray) -> QuoteColumns:
     return QuoteColumns(**{name: getattr(quotes, name)[rows] for name in QuoteColumns.__slots__})
 
 
-def _expiry_states(snapshot: StreamSnapshot, ts_ns: int) -> tuple[ExpiryState, ...]:
-    surface = snapshot.surface
+def _expiry_states(snapshot: StreamSnapshot) -> tuple[ExpiryState, ...]:
+    surface, trust = snapshot.surface, surface_trust(snapshot)
     skews = [skew if math.isfinite(skew) else None for skew in risk_reversals(surface).tolist()]
-    errors = snapshot.vol_error(np.zeros(surface.taus.size), np.arange(surface.taus.size))
-    ages = [(ts_ns - newest) / 1e9 if newest > 0 else None for newest in snapshot.newest_ns.tolist()]
+    ages = [(snapshot.ts_ns - newest) / 1e9 if newest > 0 else None for newest in snapshot.newest_ns.tolist()]
     columns = (
-        surface.expiries, surface.taus, surface.forwards, np.sqrt(surface.theta / surface.taus), errors,
-        snapshot.quotes, snapshot.stale,
+        surface.expiries, surface.taus, surface.forwards, np.sqrt(surface.theta / surface.taus),
+        trust.atm_error, snapshot.quotes, snapshot.stale,
     )  # fmt: skip
     return tuple(
         ExpiryState(
             expiry_ns=expiry, tau=tau, forward=forward, atm_vol=atm, atm_error=error, skew=skew,
-            quotes=quotes, age_s=age, stale=stale,
+            quotes=quotes, age_s=age, stale=stale, trust=state, reasons=reasons,
         )
-        for expiry, tau, forward, atm, error, quotes, stale, skew, age in zip(
-            *(np.asarray(column).tolist() for column in columns), skews, ages, strict=True
+        for expiry, tau, forward, atm, error, quotes, stale, skew, age, state, reasons in zip(
+            *(np.asarray(column).tolist() for column in columns), skews, ages, trust.state, trust.reasons,
+            strict=True,
         )
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from ivhedge.market.tape import SequenceCounts
 from ivhedge.surface.fusion import VenueHealth
-from ivhedge.surface.stream import StreamSnapshot
+from ivhedge.surface.stream import StreamSnapshot, TrustState
 
 __all__ = ["KEPT", "ExpiryState", "Pace", "Status", "StreamFrame", "VenueState"]
 
@@ -113,6 +113,10 @@ class ExpiryState:
     age_s : float or None
         Of the newest quote; None without one.
     stale : bool
+    trust : TrustState
+        What the vols are good for, see `surface_trust`.
+    reasons : tuple of str
+        Why they are not good.
     """
 
     expiry_ns: int
@@ -124,6 +128,8 @@ class ExpiryState:
     quotes: int
     age_s: float | None
     stale: bool
+    trust: TrustState
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +188,7 @@ class StreamFrame:
             shot, surface = self.snapshot, self.snapshot.surface
             for column in (
                 surface.expiries, surface.theta, surface.rho, surface.psi, surface.forwards, shot.covariance,
-                shot.drift, shot.lag, shot.quotes, shot.newest_ns, shot.stale,
+                shot.drift, shot.lag, shot.quotes, shot.newest_ns, shot.witnessed_ns, shot.stale,
             ):  # fmt: skip
                 found.update(column.tobytes())
         return found.hexdigest()
