@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from ivhedge.app.cli import main
@@ -44,6 +45,21 @@ def test_json_holds_everything(source: Path, capsys: pytest.CaptureFixture[str])
     assert found["half_life_s"] == 360.0
 
 
+def test_an_old_quote_is_not_executable(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = pl.col("ts_event").dt.offset_by("-3m")
+    quotes = pl.read_parquet(source)
+    is_old = (pl.col("venue") == "dune") & (pl.col("instrument_name") == NAME)
+    quotes.with_columns(ts_event=pl.when(is_old).then(old).otherwise("ts_event")).write_parquet(source)
+    found = {}
+    for age in ("120", "600"):
+        assert run(str(source), "--half-life", "0.1", "--max-age", age, "--json") == 0
+        found[age] = json.loads(capsys.readouterr().out)
+    keys = {age: [leg["key"] for f in one["static"] for leg in f["legs"]] for age, one in found.items()}
+    assert f"dune:{NAME}" in keys["600"]
+    assert f"dune:{NAME}" not in keys["120"]
+    assert found["120"]["excluded"]["dune"]["stale"] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -51,6 +67,7 @@ def test_json_holds_everything(source: Path, capsys: pytest.CaptureFixture[str])
         (("{source}", "--half-life", "0"), "--half-life above 0"),
         (("{source}", "--min-z", "nan"), "min_z above 0"),
         (("{source}", "--index-distance", "-1"), "index_distance"),
+        (("{source}", "--max-age", "0"), "max_age_s above 0"),
         (("{source}", "--since", "2026-01-05T00:00"), "at or before"),
     ],
 )

@@ -67,6 +67,7 @@ def mispricing_view(
     static: StaticSettings,
     statistical: StatisticalSettings,
     unknown_size: float | None,
+    max_age_s: float,
     rng: np.random.Generator,
 ) -> MispricingView:
     """Judge the last snapshot; the earlier ones teach biases of venues and, unless given, the half-life.
@@ -95,7 +96,7 @@ def mispricing_view(
         reversion = Reversion.assumed(half_life_h * _HOUR_S)
     else:
         reversion = estimate_reversion(pl.concat(history), rng=rng, max_gap_s=24 * _HOUR_S)
-    offers = executable_offers(last, costs, unknown_size=unknown_size)
+    offers = executable_offers(last, costs, unknown_size=unknown_size, max_age_s=max_age_s)
     return MispricingView(
         snapshot=last,
         static=static_arbitrages(offers, costs, settings=static),

@@ -43,6 +43,10 @@ def mispricings(
         float | None,
         typer.Option("--size", help="Coins taken for available where no size is shown; default: one order."),
     ] = None,
+    max_age: Annotated[
+        float,
+        typer.Option("--max-age", help="Seconds after which a quote is no longer taken for executable."),
+    ] = 120.0,
     as_json: AsJson = False,
 ) -> None:
     """Look for static arbitrage at quoted prices, and for quotes off their fair value by more than costs."""
@@ -61,7 +65,7 @@ def mispricings(
         shots = load_snapshots(chains, underlying, since, at)
     view = mispricing_view(
         shots, half_life_h=half_life, static=static, statistical=statistical, unknown_size=size,
-        rng=np.random.default_rng(0),
+        max_age_s=max_age, rng=np.random.default_rng(0),
     )  # fmt: skip
     if as_json:
         emit_json(mispricing_to_dict(view))
