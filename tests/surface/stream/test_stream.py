@@ -13,7 +13,7 @@ from ivhedge.core.errors import ArbitrageError, ConfigError, DataError
 from ivhedge.surface import PackedQuotes, calibrate_essvi, essvi_total_variance
 from ivhedge.surface.stream import QuoteColumns, StreamSettings, SurfaceStream
 from ivhedge.surface.stream import _kernel as kernel
-from ivhedge.surface.stream._projection import project, sufficient
+from ivhedge.surface.stream._projection import moved_by, project, sufficient
 from ivhedge.surface.stream.snapshot import vol_gradient
 from tests.surface.stream._bed import FORWARD, PER, T0, fresh, quotes, truth, universe, vols
 
@@ -229,6 +229,17 @@ def test_sufficient_refuses_each_kind_of_arbitrage() -> None:
         broken = good.copy()
         broken[row, column] = value
         assert not sufficient(broken, 0, 3)
+
+
+def test_moved_by_is_its_twin() -> None:
+    rng, t = np.random.default_rng(3), truth()
+    slices = np.zeros((4, kernel.S_COLUMNS))
+    slices[:, 0], slices[:, 1], slices[:, 2] = t.theta / t.taus, t.rho, t.psi / t.taus
+    params = np.column_stack((t.theta, t.rho, t.psi)) * rng.uniform(0.8, 1.2, (4, 3))
+    k = np.linspace(-1.5, 1.5, 7)[:, None] * np.sqrt(t.theta)
+    own = np.sqrt(essvi_total_variance(k, t.theta, t.rho, t.psi) / t.taus)
+    moved = np.sqrt(essvi_total_variance(k, *params.T) / t.taus)
+    np.testing.assert_allclose(moved_by(slices, t.taus, params), np.abs(own - moved).max(axis=0), rtol=1e-9)
 
 
 def test_kernel_gradient_is_its_twin() -> None:

@@ -6,9 +6,12 @@ import numpy as np
 
 from ivhedge.core.types import FloatArray
 from ivhedge.pricing.jit import njit
-from ivhedge.surface.stream._kernel import RHO_MAX
+from ivhedge.surface.stream._kernel import RHO_MAX, _model
 
-__all__ = ["project", "sufficient"]
+_WITHIN = 1.5  # standard deviations of moneyness
+_STRIKES = 7
+
+__all__ = ["moved_by", "project", "sufficient"]
 
 
 @njit()
@@ -61,3 +64,16 @@ def sufficient(params: FloatArray, first: int, last: int) -> bool:
         if not (up and down and t1 >= t0 and p1 * t0 <= p0 * t1 * (1.0 + tiny)):
             return False
     return True
+
+
+@njit()
+def moved_by(slices: FloatArray, taus: FloatArray, params: FloatArray) -> FloatArray:
+    """Largest difference of vol, decimal, between what is published and the raw slices, about the money."""
+    out = np.zeros(taus.size)
+    for e in range(taus.size):
+        a, rho, b = slices[e, 0], slices[e, 1], slices[e, 2]
+        theta, skew, psi = params[e, 0] / taus[e], params[e, 1], params[e, 2] / taus[e]
+        for i in range(_STRIKES):
+            k = (2.0 * i / (_STRIKES - 1) - 1.0) * _WITHIN * math.sqrt(a * taus[e])
+            out[e] = max(out[e], abs(_model(k, a, rho, b)[0] - _model(k, theta, skew, psi)[0]))
+    return out

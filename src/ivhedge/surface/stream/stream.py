@@ -8,13 +8,13 @@ import numpy as np
 from ivhedge.core.errors import ArbitrageError, ConfigError, DataError
 from ivhedge.core.types import FloatArray, IntArray
 from ivhedge.surface.calibrate import PackedQuotes, RobustSettings, calibrate_essvi
-from ivhedge.surface.essvi import EssviSurface, essvi_total_variance
+from ivhedge.surface.essvi import EssviSurface
 from ivhedge.surface.fit import SurfaceFit
 from ivhedge.surface.fusion.model import VenueModel
 from ivhedge.surface.stream import _kernel as kernel
 from ivhedge.surface.stream._intake import consume, consume_one
 from ivhedge.surface.stream._memory import Memory
-from ivhedge.surface.stream._projection import project, sufficient
+from ivhedge.surface.stream._projection import moved_by, project, sufficient
 from ivhedge.surface.stream._recency import behind_newest
 from ivhedge.surface.stream._settling import settle
 from ivhedge.surface.stream._state import (
@@ -55,7 +55,6 @@ REASONS = (
 """Names of the outcomes, by number. `unchanged` (the same price at a later time) is in use as `accepted` is.
 Those from `one_sided` to `in_the_money` take the earlier quote out."""
 UNKNOWN = "(unknown)"
-_WITHIN = np.linspace(-1.5, 1.5, 7)  # standard deviations of moneyness
 
 
 class SurfaceStream:
@@ -304,12 +303,9 @@ class SurfaceStream:
     def _moved_away(self, shown: IntArray) -> FloatArray:
         """Variance by which what is published is off the slices: moved out of arbitrage, or held."""
         slices, surface = self._state.slices[shown], self._surface
-        a, rho, b = slices[:, :3].T
-        k = _WITHIN[:, None] * np.sqrt(a * surface.taus)
-        own = np.sqrt(essvi_total_variance(k, a, rho, b))
-        published = np.sqrt(essvi_total_variance(k, surface.theta, surface.rho, surface.psi) / surface.taus)
+        params = np.column_stack((surface.theta, surface.rho, surface.psi))
         spot = self.settings.spot_beta * (slices[:, kernel.S_LOG_F] - np.log(surface.forwards))
-        return np.asarray(((own - published) ** 2).max(axis=0) + spot**2)
+        return np.asarray(moved_by(slices, surface.taus, params) ** 2 + spot**2)
 
     def _together(self, alive: IntArray, taus: FloatArray, clipped: FloatArray, ts_ns: int) -> FloatArray:
         s = self._state
