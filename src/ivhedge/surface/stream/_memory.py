@@ -13,7 +13,6 @@ _START_VOL, _START_RHO, _START_B = 0.01, 0.05, 0.2  # errors of the surface a st
 _TREND_S = 15.0  # half-life of the measured speed of vols
 _FADE_S = 30.0  # half-life of the belief in it without a quote
 _FRESH_NS = 1_000_000_000
-_LIKE = 1e-3  # of ln F
 _UPPER = np.triu_indices(3)
 
 
@@ -55,18 +54,16 @@ class Memory:
         )
 
     def carry(self, slices: FloatArray, forward_ns: IntArray) -> None:
-        """Move the forwards of slices that are silent with those of slices quoted since the last publication.
+        """Move the forwards of slices not quoted since the last publication by the median move of the others.
 
-        A slice whose forward is more than a second older than the newest follows the median move of the
-        others, unless it has moved like them.
+        Of the others those quoted within a second of the newest are asked. What a slice's forward has done
+        between its own last quote and the publication is not seen: publish often.
         """
         own = slices[:, kernel.S_LOG_F]
         quoted = forward_ns > self.forward_ns
         fresh = quoted & (forward_ns >= forward_ns.max() - _FRESH_NS)
         if fresh.any():
-            moved = self.carried + np.median((own - self.carried)[fresh])
-            silent = ~fresh & (~quoted | (np.abs(own - moved) > _LIKE))
-            slices[silent, kernel.S_LOG_F] = moved[silent]
+            slices[~quoted, kernel.S_LOG_F] += np.median((own - self.carried)[fresh])
         self.carried, self.forward_ns = own.copy(), forward_ns.copy()
 
     def lean(self, slices: FloatArray, ts_ns: int, cfg: FloatArray) -> None:
