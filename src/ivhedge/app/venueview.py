@@ -125,6 +125,8 @@ def remarks(one: VenueHealth) -> list[str]:
     said = [] if one.state == "live" else [one.state]
     if one.quarantined:
         said.append("left out")
+    if one.jumped:
+        said.append("bias jumped")
     if one.bias_status == "unidentified" and one.n_quotes:
         said.append("bias cannot be told")
     said += [f"moves with {other} ({likeness:.2f})" for other, likeness in sorted(one.copies.items())]

@@ -15,6 +15,7 @@ MacKay (1992), Bayesian interpolation, equation 4.9. Louis (1982), Finding the o
 when using the EM algorithm.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +88,7 @@ def estimate(
     before: BiasState | None = None,
     memory: tuple[FloatArray, FloatArray] | None = None,
     share: float = 1.0,
+    forget: Collection[str] = (),
 ) -> Estimate:
     """Estimate biases and noise from one snapshot and what is remembered.
 
@@ -100,6 +102,8 @@ def estimate(
         Remembered sums of error correlations, of the order of ``quotes.venues``.
     share : float
         Share of the snapshot's information that is new, in (0, 1].
+    forget : collection of str
+        Venues whose biases are estimated as if they were new.
     """
     n_v = len(quotes.venues)
     z = quotes.standard_moneyness
@@ -109,7 +113,7 @@ def estimate(
     spread = None if before is None else before.expiry_spread
     size = np.sqrt(quotes.variance[inside])
     venue = quotes.venue[inside]
-    prior = _prior(quotes, half, spread, settings, before)
+    prior = _prior(quotes, half, spread, settings, before, forget=forget)
     weight = 1.0 / (0.4 * size) ** 2
     noise: VenueNoise | None = None
     good = np.ones(inside.size)
@@ -233,6 +237,7 @@ def _prior(
     settings: FusionSettings,
     before: BiasState | None,
     discount: FloatArray | None = None,
+    forget: Collection[str] = (),
 ) -> BiasState:
     share = np.ones(len(quotes)) if discount is None else discount
     information = np.zeros(len(quotes.venues))
@@ -247,6 +252,7 @@ def _prior(
         settings=settings,
         spread=spread,
         information=information,
+        forget=forget,
     )
 
 

@@ -10,6 +10,7 @@ from ivhedge.core.errors import ConfigError, DataError, EmptyData
 from ivhedge.core.types import BoolArray, FloatArray, IntArray
 from ivhedge.core.units import NS_PER_YEAR, format_ns
 from ivhedge.surface.fit import FitSettings, SurfaceFit, fit_surface
+from ivhedge.surface.fusion._displaced import displaced
 from ivhedge.surface.fusion._pool import (
     corrected_quotes,
     fused_chain,
@@ -53,6 +54,9 @@ class FusedSurface:
         Venues left out on request.
     n_held : int
         Remembered quotes of venues that dropped, among the pooled.
+    jumped : tuple of str
+        Venues whose quotes as a whole left the place that their remembered bias gave them: estimated as if
+        they were new, and no part of the consensus any more.
     """
 
     fit: SurfaceFit
@@ -64,6 +68,7 @@ class FusedSurface:
     atm_error: FloatArray
     quarantined: tuple[str, ...]
     n_held: int
+    jumped: tuple[str, ...] = ()
 
 
 def fuse(
@@ -109,7 +114,7 @@ def fuse(
         quotes = venue_quotes(quotes, settings=fit)
     _check(quotes, model, settings)
     quotes = _prepared(quotes, model, settings, frozenset(quarantine))
-    found = _estimated(quotes, model, settings)
+    found, jumped = _estimated(quotes, model, settings)
     fresh = corrected_quotes(quotes, found)
     present = {
         (quotes.venues[v], int(quotes.expiry_ns[e]))
@@ -134,6 +139,7 @@ def fuse(
         atm_error=found.atm_error,
         quarantined=tuple(sorted(quarantine)),
         n_held=n_held,
+        jumped=jumped,
     )
 
 
@@ -199,9 +205,12 @@ def _prepared(
     )
 
 
-def _estimated(quotes: VenueQuotes, model: VenueModel | None, settings: FusionSettings) -> Estimate:
+def _estimated(
+    quotes: VenueQuotes, model: VenueModel | None, settings: FusionSettings
+) -> tuple[Estimate, tuple[str, ...]]:
+    """Estimate, and the venues that had to be estimated anew."""
     if model is None:
-        return estimate(quotes, settings)
+        return estimate(quotes, settings), ()
     gap_s = (quotes.ts_ns - model.state.ts_ns) / 1e9
     share = min(max(gap_s / settings.error_memory_s, 1e-6), 1.0)
     n = len(quotes.venues)
@@ -210,7 +219,13 @@ def _estimated(quotes: VenueQuotes, model: VenueModel | None, settings: FusionSe
     # The memory of likeness fades like that of biases' evidence, so that a venue can become its own again.
     fade = 0.5 ** (share / 20.0)
     cross[at], count[at] = fade * model.cross, fade * model.count
-    return estimate(quotes, settings, before=model.state, memory=(cross, count), share=share)
+    memory = (cross, count)
+    found = estimate(quotes, settings, before=model.state, memory=memory, share=share)
+    jumped = displaced(quotes, found, settings.anchor)
+    if not jumped or set(model.venues) <= jumped:
+        return found, ()
+    again = estimate(quotes, settings, before=model.state, memory=memory, share=share, forget=jumped)
+    return again, tuple(sorted(jumped))
 
 
 def _forwards(quotes: VenueQuotes, pooled: HeldQuotes) -> tuple[IntArray, FloatArray, FloatArray]:

@@ -31,6 +31,8 @@ class VenueHealth:
         `VenueState`: the watch's finding; ``absent`` where that is ``live`` or missing and no quote was used.
     quarantined : bool
         Left out on request.
+    jumped : bool
+        Its bias had to be estimated anew in this snapshot: its quotes as a whole had left their place.
     n_quotes, n_bad : int
         Used, and among them those more probably bad than good.
     excluded : dict of str to int
@@ -59,6 +61,7 @@ class VenueHealth:
     venue: str
     state: str
     quarantined: bool
+    jumped: bool
     n_quotes: int
     n_bad: int
     excluded: dict[str, int] = field(default_factory=dict)
@@ -114,6 +117,7 @@ def venue_health(
             venue=name,
             state=state.value,
             quarantined=name in fused.quarantined,
+            jumped=name in fused.jumped,
             n_quotes=int(mine.sum()),
             n_bad=int((fused.good[mine] < _BAD).sum()),
             excluded=dict(quotes.excluded.get(name, {})),

@@ -5,6 +5,7 @@ venue in an expiry is their sum. The third number of a venue and expiry is the e
 were inverted with.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,19 +79,16 @@ def prior_variance(
     return variance.ravel()
 
 
-def condition(
-    mean: FloatArray, covariance: FloatArray, reference: FloatArray, slots: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Hold the consensus: the weighted mean of the common biases is zero."""
+def condition(covariance: FloatArray, reference: FloatArray, slots: IntArray) -> FloatArray:
+    """Hold the consensus: the weighted mean of the common biases stays where it is, at zero for a new one."""
     for part in (0, 1):
-        g = np.zeros(mean.size)
+        g = np.zeros(covariance.shape[0])
         g[slots[:, 0, part]] = reference
         pg = covariance @ g
         total = float(g @ pg)
         if total > 1e-16:
-            mean = mean - pg * (float(g @ mean) / total)
             covariance = covariance - np.outer(pg, pg) / total
-    return mean, covariance
+    return covariance
 
 
 def carry_over(
@@ -104,6 +102,7 @@ def carry_over(
     settings: FusionSettings,
     spread: FloatArray | None = None,
     information: FloatArray | None = None,
+    forget: Collection[str] = (),
 ) -> BiasState:
     """Prior of a snapshot: what is remembered, aged; new venues and expiries get fresh priors.
 
@@ -121,6 +120,8 @@ def carry_over(
         Between expiries; remembered or the settings' where not given.
     information : FloatArray, shape (v,), optional
         Weights of a new consensus; by default the inverse square of the half-spread.
+    forget : collection of str
+        Venues of whose biases nothing is remembered; they define the consensus no more. Not all can be.
     """
     n_v, n_e = len(venues), expiry_ns.size
     if spread is None:
@@ -128,7 +129,7 @@ def carry_over(
     slots = positions(n_v, n_e)
     fresh = prior_variance(half_spread, n_e, spread, settings, forward_error)
     reference = _reference(
-        before, venues, half_spread**-2.0 if information is None else information, settings
+        before, venues, half_spread**-2.0 if information is None else information, settings, forget
     )
     mean, covariance = np.zeros(fresh.size), np.diag(fresh)
     if before is None:
@@ -136,9 +137,9 @@ def carry_over(
             mine = slots[venues.index(settings.anchor), :, :2].ravel()
             covariance[mine, mine] = 0.0
         else:
-            mean, covariance = condition(mean, covariance, reference, slots)
+            covariance = condition(covariance, reference, slots)
     else:
-        here, there = _shared(before, venues, expiry_ns, slots)
+        here, there = _shared(before, venues, expiry_ns, slots, forget)
         mean[here] = before.mean[there]
         covariance[np.ix_(here, here)] = before.covariance[np.ix_(there, there)]
         days = max((ts_ns - before.ts_ns) / 1e9, 0.0) / _DAY_S
@@ -159,7 +160,7 @@ def carry_over(
             covariance[:, mine] = 0.0
             mean[mine] = 0.0
         else:
-            mean, covariance = condition(mean, covariance, reference, slots)
+            covariance = condition(covariance, reference, slots)
     return BiasState(
         ts_ns=ts_ns,
         venues=venues,
@@ -173,28 +174,36 @@ def carry_over(
 
 
 def _reference(
-    before: BiasState | None, venues: tuple[str, ...], fresh: FloatArray, settings: FusionSettings
+    before: BiasState | None,
+    venues: tuple[str, ...],
+    fresh: FloatArray,
+    settings: FusionSettings,
+    forget: Collection[str],
 ) -> FloatArray:
     """Weights of the consensus; a venue that comes later is measured by it and does not move it."""
     if settings.anchor in venues:
         weight = np.array([float(v == settings.anchor) for v in venues])
     elif before is not None:
         known = dict(zip(before.venues, before.reference.tolist(), strict=True))
-        weight = np.array([known.get(v, 0.0) for v in venues])
+        weight = np.array([0.0 if v in forget else known.get(v, 0.0) for v in venues])
     else:
         weight = fresh
     return np.asarray(weight / weight.sum())
 
 
 def _shared(
-    before: BiasState, venues: tuple[str, ...], expiry_ns: IntArray, slots: IntArray
+    before: BiasState,
+    venues: tuple[str, ...],
+    expiry_ns: IntArray,
+    slots: IntArray,
+    forget: Collection[str],
 ) -> tuple[IntArray, IntArray]:
     old = positions(len(before.venues), before.expiry_ns.size)
     place = {int(e): s + 1 for s, e in enumerate(before.expiry_ns)}
     here: list[int] = []
     there: list[int] = []
     for v, name in enumerate(venues):
-        if name not in before.venues:
+        if name not in before.venues or name in forget:
             continue
         u = before.venues.index(name)
         pairs = [(0, 0)] + [(s + 1, place[int(e)]) for s, e in enumerate(expiry_ns) if int(e) in place]
