@@ -18,8 +18,8 @@ def displaced(quotes: VenueQuotes, found: Estimate, anchor: str | None) -> froze
     """Venues whose errors lie on one side of zero.
 
     A bias that walks (`FusionSettings.drift_per_day`) leaves errors around zero; one that jumps leaves nearly
-    all on one side of it, which the noise would otherwise be blamed for. Of two camps of venues the smaller one
-    has jumped; with an anchor, the one that left it.
+    all on one side of it, which the noise would otherwise be blamed for. Of two camps of venues the smaller
+    one has jumped; with an anchor, the one that left it.
     """
     middle: dict[str, float] = {}
     for v, name in enumerate(quotes.venues):
