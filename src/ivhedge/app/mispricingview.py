@@ -208,4 +208,5 @@ def mispricing_to_dict(view: MispricingView) -> dict[str, object]:
         "statistical": view.statistical.table().to_dicts(),
         "judged": view.statistical.judged,
         "excluded": view.statistical.excluded,
+        "static_excluded": view.static.excluded,
     }

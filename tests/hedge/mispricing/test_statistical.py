@@ -162,18 +162,96 @@ def test_a_plan_takes_what_is_handed_to_it(fair: pl.DataFrame) -> None:
     assert 0 < leg.quantity <= 5
 
 
-def test_legs_of_arbitrages_are_handed_on_and_strangers_named(fair: pl.DataFrame) -> None:
-    name = f"BTC-{NEAR}-90000-C"
-    quotes = moved(fair, "dune", name, ask=0.5 * price(fair, "dune", name, "ask"), bid=None)
+def cheap(quotes: pl.DataFrame, *strikes: int) -> pl.DataFrame:
+    """Calls of dune to be had for 800 dollars less; what they are marked at stays."""
+    for strike in strikes:
+        name = f"BTC-{NEAR}-{strike}-C"
+        low = {side: price(quotes, "dune", name, side) - 800.0 for side in ("bid", "ask")}
+        quotes = moved(quotes, "dune", name, **low)
+    return quotes
+
+
+def test_a_finding_with_a_leg_missing_is_not_handed_on(fair: pl.DataFrame) -> None:
+    quotes = cheap(fair, 90_000)
     view = snapshot(quotes, futures(["dune"]))
     found = static_arbitrages(executable_offers(view, COSTS), COSTS).findings
-    fit = fitted(quotes)
+    few = hedge_market(view, fitted(fair).surface, rules=InstrumentRules(options_per_expiry=0))
+    handed = edge_quotes(found, few, COSTS)
     keys = {leg.offer.key for f in found for leg in f.legs}
-    everything = hedge_market(view, fit.surface, also=keys)
-    few = hedge_market(view, fit.surface, rules=InstrumentRules(options_per_expiry=0))
-    held = {item.key for item in everything.instruments}
-    assert set(edge_quotes(found, everything, COSTS).edges) == keys & held
-    assert set(edge_quotes(found, few, COSTS).missing) == keys - {item.key for item in few.instruments}
+    assert found
+    assert handed.edges == {}
+    assert set(handed.missing) == keys - {item.key for item in few.instruments}
+    assert [finding for finding, _ in handed.dropped] == list(found)
+    assert all("not in the market" in reason for _, reason in handed.dropped)
+
+
+def test_arbitrages_that_share_a_leg_add_up_and_their_gain_goes_to_what_is_off(fair: pl.DataFrame) -> None:
+    quotes = cheap(fair, 88_000, 92_000)
+    marks = pl.Series([0.5 * (b + a) for b, a in fair.select("bid", "ask").iter_rows()])
+    quotes = quotes.with_columns(mark=marks)
+    view = snapshot(quotes, futures(["dune"]))
+    found = static_arbitrages(executable_offers(view, COSTS), COSTS).findings
+    needed: dict[str, float] = {}
+    for finding in found:
+        for leg in finding.legs:
+            needed[leg.offer.key] = needed.get(leg.offer.key, 0.0) + float(leg.contracts)
+    market = hedge_market(view, fitted(fair).surface, also=needed)
+    handed = edge_quotes(found, market, COSTS)
+    off = {f"dune:BTC-{NEAR}-{strike}-C" for strike in (88_000, 92_000)}
+    assert off <= set(handed.edges)
+    if not handed.dropped:
+        for key in off:
+            assert handed.edges[key].max_contracts == pytest.approx(needed[key])
+    total = 0.0
+    for key, edge in handed.edges.items():
+        row = next(i for i, item in enumerate(market.instruments) if item.key == key)
+        unit = COSTS.unit_cost(market.instruments[row], market.quote(row))
+        gain = edge.buy - unit.buy if edge.buy > 0.0 else edge.sell - unit.sell
+        assert gain <= 801.0
+        total += gain * edge.max_contracts
+    kept = [f for f in found if f not in [dropped for dropped, _ in handed.dropped]]
+    assert total == pytest.approx(sum(f.profit_usd for f in kept), rel=1e-6)
+
+
+@pytest.mark.parametrize("change", ["dearer", "gone"])
+def test_a_gift_that_is_gone_is_not_handed_on(fair: pl.DataFrame, change: str) -> None:
+    name = f"BTC-{NEAR}-95000-C"
+    quotes = moved(fair, "dune", name, **{c: 0.75 * price(fair, "dune", name, c) for c in ("bid", "ask")})
+    found = scan(quotes, fitted(quotes)).quotes
+    now = fair if change == "dearer" else moved(quotes, "dune", name, ask_size=0.0)
+    market = hedge_market(snapshot(now, futures(["dune"])), fitted(quotes).surface, also=[f"dune:{name}"])
+    handed = edge_quotes(found, market, COSTS)
+    assert handed.edges == {}
+    ((finding, reason),) = handed.dropped
+    assert finding == found[0]
+    assert ("prices have moved" if change == "dearer" else "no quote on its side") in reason
+
+
+def test_a_size_is_counted_in_one_pair_only() -> None:
+    quotes = chain(["aurora", "borealis", "deribit"], half=0.003, strikes=STRIKES)
+    name = f"BTC-{NEAR}-95000-C"
+    for venue in ("borealis", "deribit"):
+        bid = price(quotes, "aurora", name, "ask") + 0.004
+        quotes = moved(quotes, venue, name, bid=bid, ask=bid + 0.0005)
+    found = [p for p in scan(quotes, fitted(quotes)).pairs if p.buy.key == f"aurora:{name}"]
+    assert found
+    assert sum(p.coins for p in found) <= found[0].buy.contracts * float(found[0].buy.instrument.multiplier)
+
+
+def test_an_instrument_that_comes_twice_is_refused(fair: pl.DataFrame) -> None:
+    twice = pl.concat([fair, fair.head(1)])
+    with pytest.raises(DataError, match="each instrument once"):
+        executable_offers(snapshot(twice, futures(["dune"])), COSTS)
+
+
+@pytest.mark.parametrize("wrong", [{"n_boot": 0}, {"blocks": 1}, {"max_gap_s": float("nan")}])
+def test_reversion_refuses_nonsense(wrong: dict[str, float]) -> None:
+    table = pl.DataFrame(
+        schema={"ts": pl.Datetime("ns", "UTC"), "venue": pl.String, "instrument_name": pl.String,
+                "deviation": pl.Float64, "half_spread": pl.Float64}
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="n_boot"):
+        estimate_reversion(table, rng=np.random.default_rng(0), **{"max_gap_s": 60.0, **wrong})
 
 
 @settings(max_examples=10, deadline=None)

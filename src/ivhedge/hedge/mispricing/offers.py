@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from math import inf
 
 import polars as pl
 
-from ivhedge.core.errors import ConfigError, MissingPrice
+from ivhedge.core.errors import ConfigError, DataError, MissingPrice
 from ivhedge.core.instruments import Instrument
 from ivhedge.hedge.costs import CostModel, Quote
 from ivhedge.ledger.fees import estimate_trade_fee
@@ -96,6 +97,8 @@ def executable_offers(
     ------
     ConfigError
         If `unknown_size` or `max_age_s` is not above 0.
+    DataError
+        If an instrument comes twice: its size would be counted twice.
     UnknownInstrument
         If a venue or product has no contract specification.
 
@@ -106,14 +109,20 @@ def executable_offers(
     ``expired``, ``stale``, ``future_dated``, ``no_fees``, ``perpetual``.
     """
     for name, value in (("unknown_size", unknown_size), ("max_age_s", max_age_s)):
-        if value is not None and not value > 0.0:
-            raise ConfigError(f"expected {name} above 0, found {value}")
+        if value is not None and not 0.0 < value < inf:
+            raise ConfigError(f"expected {name} above 0 and finite, found {value}")
     excluded: dict[str, Counter[str]] = {}
     found: list[Offer] = []
     for table in (snapshot.chain, snapshot.futures):
         if table.height == 0:
             continue
         table = table.filter(pl.col("underlying") == snapshot.underlying)
+        twice = table.filter(table.select("venue", "instrument_name").is_duplicated())
+        if twice.height:
+            names = sorted({f"{v}:{n}" for v, n in twice.select("venue", "instrument_name").iter_rows()})
+            raise DataError(
+                f"expected each instrument once, found {names[:5]} again; clean the snapshot first"
+            )
         built = instruments_of(table)
         for row in table.iter_rows(named=True):
             instrument = built[f"{row['venue']}:{row['instrument_name']}"]
@@ -149,9 +158,9 @@ def _unfit(
     if isinstance(bid, float) and isinstance(ask, float) and 0.0 < ask <= bid:
         return "crossed"
     changed = row["ts_event"]
-    if max_age_s is not None and changed is not None:
+    if changed is not None:
         age = (ts_ns - int(changed.timestamp() * 1e9)) / 1e9  # type: ignore[attr-defined]
-        if age > max_age_s:
+        if max_age_s is not None and age > max_age_s:
             return "stale"
         if age < -1.0:
             return "future_dated"
@@ -178,11 +187,13 @@ def _offer(
         size = smallest if unknown_size is None else max(unknown_size / coins, smallest)
     if size < smallest * (1.0 - 1e-12):
         return "no_size"
-    lots = min(_LOTS * max(float(instrument.lot), smallest), size)
     schedule = costs.fees.get(instrument.venue)
     if schedule is None:
         return "no_fees"
     try:
+        # Nobody knows yet how much will be traded: a flat fee is charged to the smallest order in full.
+        flat = schedule.rule_for(instrument).taker_flat > 0
+        lots = smallest if flat else min(_LOTS * max(float(instrument.lot), smallest), size)
         index = Decimal(repr(quote.index))
         fee = estimate_trade_fee(schedule, instrument, price, lots, index, Liquidity.TAKER) / lots
     except (ConfigError, MissingPrice):

@@ -92,6 +92,11 @@ def estimate_reversion(
     missing = [name for name in _COLUMNS if name not in history.columns]
     if missing:
         raise DataError(f"expected columns {list(_COLUMNS)}, missing {missing}")
+    if not (n_boot >= 1 and blocks >= 2 and max_gap_s > 0.0):
+        raise ConfigError(
+            "expected n_boot from 1 on, blocks from 2 on and max_gap_s above 0, found "
+            f"{n_boot}, {blocks} and {max_gap_s}"
+        )
     pairs = (
         history.filter(pl.col("deviation").is_finite() & (pl.col("half_spread") > 0.0))
         .sort("ts")

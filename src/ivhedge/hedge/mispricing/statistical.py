@@ -47,23 +47,23 @@ class MispricingScan:
         -------
         pl.DataFrame
             ``kind, buy, sell, price, fair_vol, vol_error, gross_usd, edge_usd, error_usd, z, half_life_s,
-            contracts, capacity_usd``; a pair is per coin and has the price of its bought leg.
+            settles_in_s, contracts, capacity_usd``; a pair is per coin and has the price of its bought leg.
         """
         rows: list[tuple[object, ...]] = []
         for q in self.quotes:
             buy, sell = (q.offer.key, None) if q.offer.side > 0 else (None, q.offer.key)
             rows.append(
                 ("quote", buy, sell, q.offer.price, q.fair_vol, q.vol_error, q.gross_usd, q.edge_usd,
-                 q.error_usd, q.z, q.reversion.half_life_s, q.offer.contracts, q.capacity_usd)
+                 q.error_usd, q.z, q.reversion.half_life_s, None, q.offer.contracts, q.capacity_usd)
             )  # fmt: skip
         for p in self.pairs:
             rows.append(
                 ("pair", p.buy.key, p.sell.key, p.buy.price, None, None, p.gross_usd, p.edge_usd, p.error_usd,
-                 p.z, None, p.coins, p.capacity_usd)
+                 p.z, None, p.settles_in_s, p.coins, p.capacity_usd)
             )  # fmt: skip
         text = ["kind", "buy", "sell"]
         numbers = ["price", "fair_vol", "vol_error", "gross_usd", "edge_usd", "error_usd", "z", "half_life_s"]
-        numbers += ["contracts", "capacity_usd"]
+        numbers += ["settles_in_s", "contracts", "capacity_usd"]
         schema: dict[str, pl.DataType] = {name: pl.String() for name in text}
         schema |= {name: pl.Float64() for name in numbers}
         return pl.DataFrame(rows, schema=schema, orient="row")
@@ -121,7 +121,7 @@ def mispricings(
             excluded.setdefault(offer.instrument.venue, Counter())["error"] += 1
     taken = sure & (values.edge >= settings.min_edge_usd) & (values.edge >= settings.min_z * values.error)
     quotes = [values.finding(int(i), chosen, known) for i in np.flatnonzero(taken)]
-    twice = pairs(chosen, values.delta, offers, costs, settings)
+    twice = pairs(chosen, values.delta, band.forward[rows[good]], offers, costs, settings)
     return MispricingScan(
         ts_ns=offers.ts_ns,
         quotes=tuple(sorted(quotes, key=lambda q: -q.capacity_usd)),

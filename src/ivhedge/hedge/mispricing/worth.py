@@ -155,7 +155,8 @@ def worth(
     off = np.where(np.isfinite(band.deviation[rows]), band.deviation[rows] * vega, price - fair)
     left = np.maximum(-side * off, 0.0) * remains * usd
     way_out = _typical_half_spread(band, rows) * vega * usd
-    fees = 2.0 * fee * np.where(in_coin, index, 1.0)
+    # The fee on the way out is capped by a share of the fair price then.
+    fees = (1.0 + np.maximum(fair / price, 1.0)) * fee * np.where(in_coin, index, 1.0)
     notional = np.abs(delta) * multiplier * index
     hedge = notional * (2e-4 * settings.hedge_bps + settings.funding_8h * settings.horizon_s / 28_800.0)
     slip = np.hypot(vol_error * vega, settings.forward_error * np.abs(delta) * forward * unit) * usd
