@@ -269,12 +269,16 @@ class CostModel:
     def unit_cost(self, instrument: Instrument, quote: Quote) -> UnitCost:
         """Cost per contract: of a trade without impact, before fees are rounded, the surcharge on top.
 
+        One side alone, without a mark, is no price to plan with: nothing tells how far from fair it is.
+
         Raises
         ------
         ConfigError
             If the venue has no fee schedule.
         """
         bid, ask = self.touch(instrument, quote)
+        if quote.mark is None and (bid is None or ask is None):
+            bid = ask = None
         # Both sides share one number; the side whose size is unknown is the one that has an impact.
         free = min(self._free_size(instrument, quote, is_buy=is_buy) for is_buy in (True, False))
         impact = 0.0

@@ -154,7 +154,8 @@ def _act(
         why,
         full,
         names,
-        remember(state, causes, scene.market.ts_ns),
+        # What nothing was done about is tried again as soon as it can be.
+        remember(state, causes, scene.market.ts_ns) if steps else state,
     )
 
 

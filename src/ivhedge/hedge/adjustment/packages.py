@@ -105,6 +105,8 @@ def packages(ruler: Ruler, held: FloatArray, sides: Tradable, *, reduce_only: bo
     trades = options + np.rint(futures * scale[:, None] / sides.lot) * sides.lot
     close = np.where(sides.is_option | reduce_only, np.abs(held), inf)
     trades = np.clip(trades, -np.minimum(sides.max_sell, close), np.minimum(sides.max_buy, close))
+    # What is shown need not be whole lots.
+    trades = np.trunc(trades / sides.lot + 1e-9 * np.sign(trades)) * sides.lot
     trades = np.where(np.abs(trades) < sides.least * (1.0 - 1e-9), 0.0, trades)
     return np.unique(trades[np.any(trades != 0.0, axis=1)], axis=0)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from ivhedge.hedge.costs import CostModel
 from ivhedge.hedge.instruments import HedgeMarket
@@ -73,7 +74,9 @@ def edge_quotes(findings: Iterable[Finding], market: HedgeMarket, costs: CostMod
         for offer, _, contracts in () if reason else legs:
             quote = market.quote(row[offer.key])
             price, shown = (quote.ask, quote.ask_size) if offer.side > 0 else (quote.bid, quote.bid_size)
-            if price is None or shown == 0.0:
+            unit = costs.unit_cost(market.instruments[row[offer.key]], quote)
+            cost = unit.buy if offer.side > 0 else unit.sell
+            if price is None or shown == 0.0 or not isfinite(cost):
                 reason = f"no quote on its side any more: {offer.key}"
                 break
             step = max(offer.side * (price - offer.price), 0.0)
